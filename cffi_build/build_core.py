@@ -1,0 +1,63 @@
+"""cffi builder of `shared._core`: the C core as one abi3 extension module.
+
+layout.h and api.h are the declarations, read as they are; core.h is what the C compiler includes;
+everything in src/ is compiled in. setup.py names `ffibuilder`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))  # an isolated build does not have the project on its path
+
+from cffi_build.layout_hash import as_c_literal, layout_hash  # noqa: E402
+
+INCLUDE = HERE / "include"
+DECLARATIONS = (INCLUDE / "mxrc" / "layout.h", INCLUDE / "mxrc" / "api.h")
+
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic"]
+COMPILE_ARGS = ["-std=gnu11", "-O2", "-g", "-pthread", "-fvisibility=hidden", *WARNINGS]
+LINK_ARGS = ["-pthread"]
+LIBRARIES = ["rt", "m"]
+
+# The C file that cffi writes around the core: its own casts are not ours to mend.
+SOURCE = """
+#pragma GCC diagnostic ignored "-Wpedantic"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#include "mxrc/core.h"
+"""
+
+
+def _relative(paths: list[Path]) -> list[str]:
+    """Paths below the project's root, which setuptools wants relative to it."""
+    return [str(path.relative_to(ROOT)) for path in sorted(paths)]
+
+
+def make_builder() -> FFI:
+    """The cffi builder; raises FileNotFoundError when a declaration file is missing."""
+    builder = FFI()
+    for path in DECLARATIONS:
+        builder.cdef(path.read_text(encoding="utf-8"))
+    werror = ["-Werror"] if os.environ.get("MXRC_WERROR") == "1" else []
+    builder.set_source(
+        "shared._core",
+        SOURCE,
+        sources=_relative(list((HERE / "src").glob("*.c"))),
+        depends=_relative([*INCLUDE.rglob("*.h"), *INCLUDE.rglob("*.def"), *HERE.glob("*.py")]),
+        include_dirs=[str(INCLUDE.relative_to(ROOT))],
+        define_macros=[("MXRC_LAYOUT_HASH", as_c_literal(layout_hash()))],
+        extra_compile_args=[*COMPILE_ARGS, *werror],
+        extra_link_args=LINK_ARGS,
+        libraries=LIBRARIES,
+        py_limited_api=True,
+    )
+    return builder
+
+
+ffibuilder = make_builder()

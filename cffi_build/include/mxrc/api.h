@@ -1,0 +1,260 @@
+/* api.h: the functions and private structs of the core that Python (and the C tests) call.
+ *
+ * Like layout.h a plain subset of C that cffi's cdef reads as it is. Nothing declared here lies in the shared
+ * segment. Functions that can fail return 0 or a positive errno-like code (negative where stated) and write one line for a
+ * person into `error` (NUL-terminated, at most error_bytes). */
+
+/* ---- tables: events.def, metrics.def ---- */
+
+struct mxrc_event_def {
+    uint32_t id;
+    uint32_t level;
+    const char *name;
+    const char *logger;
+    uint32_t logger_id;
+    const char *format;    /* "{name}" refers to an argument */
+    const char *arguments; /* "name:unit,name:unit" in order of args[] */
+};
+struct mxrc_metric_def {
+    uint32_t index; /* into rt_metrics.counter or .histogram */
+    uint32_t kind;  /* 1 counter, 2 histogram */
+    const char *name;
+    const char *help;
+    const char *edges; /* of a histogram: upper bounds in the exported unit, comma-separated */
+    double scale;      /* exported = stored (ns for histograms) * scale */
+};
+const struct mxrc_event_def *mxrc_event_defs(size_t *count);
+const struct mxrc_metric_def *mxrc_metric_defs(size_t *count);
+const char *mxrc_logger_name(uint32_t logger_id); /* NULL beyond the last */
+
+/* ---- clock, checksum, layout ---- */
+
+uint64_t mxrc_now_ns(void);          /* CLOCK_MONOTONIC */
+uint64_t mxrc_realtime_ns(void);
+uint32_t mxrc_crc32c(uint32_t crc, const void *data, size_t bytes); /* start with 0 */
+uint64_t mxrc_layout_hash(void);
+uint32_t mxrc_program_checksum(const struct mxrc_program_slot *program);
+
+/* ---- histogram ---- */
+
+uint32_t mxrc_histogram_index(uint64_t ns);
+uint64_t mxrc_histogram_upper(uint32_t index); /* inclusive upper edge in ns */
+void mxrc_histogram_add(struct mxrc_histogram *histogram, uint64_t ns);
+
+/* ---- segment ---- */
+
+struct mxrc_geometry {
+    char instance[MXRC_TEXT_BYTES];
+    char build[MXRC_TEXT_BYTES];
+    uint64_t config_hash;
+    uint64_t period_ns;
+    uint32_t axis_count;
+    uint32_t max_members;
+    uint32_t cycle_slots;      /* power of two */
+    uint32_t event_slots;      /* power of two, per RT-thread lane; main-thread lanes have 1024 */
+    uint32_t command_slots;    /* power of two */
+    uint32_t staging_slots;
+    uint32_t names_rt;
+    uint32_t names_nonrt;
+    uint32_t data_keys;
+    uint32_t data_rt_cells;
+    uint32_t data_nonrt_cells;
+};
+
+enum mxrc_access {
+    MXRC_ACCESS_READ = 0,  /* everything read-only: inspector */
+    MXRC_ACCESS_NONRT = 1, /* Non-RT regions writable */
+    MXRC_ACCESS_RT = 2     /* RT, lease and own member's regions writable */
+};
+
+struct mxrc_segment {
+    uint8_t *base;
+    uint64_t bytes;
+    int access;
+    int member; /* index of an attached RT process, -1 none */
+    uint64_t generation;
+    char name[MXRC_TEXT_BYTES]; /* of the shared-memory object, with leading '/' */
+};
+
+/* What opening found; also the return value of open and attach. */
+enum mxrc_open_result {
+    MXRC_OPEN_OK = 0,
+    MXRC_OPEN_ABSENT = 1,      /* no such object */
+    MXRC_OPEN_FOREIGN = 2,     /* not ours: magic, owner or permissions */
+    MXRC_OPEN_LAYOUT = 3,      /* other layout version or hash; both in the message */
+    MXRC_OPEN_CORRUPT = 4,     /* truncated, CRC, region outside the object */
+    MXRC_OPEN_NO_SPACE = 5,    /* /dev/shm too small; the size is in the message */
+    MXRC_OPEN_SYSTEM = 6,      /* other system error */
+    MXRC_OPEN_BUILDING = 7,    /* not published yet: try again */
+    MXRC_OPEN_BUSY = 8,        /* a live generation of other shape or no free member */
+    MXRC_OPEN_LOCK = 9         /* lock file not to be had */
+};
+
+uint64_t mxrc_segment_size(const struct mxrc_geometry *geometry);
+
+/* The instance lock: OFD lock on a file that is never replaced. Returns a descriptor, or -errno. */
+int mxrc_lock_file(const char *path, int timeout_ms, char *error, size_t error_bytes);
+void mxrc_unlock_file(int descriptor);
+
+/* RT: under the lock, attach to the live generation or create one, and claim a member. A generation without a
+ * live member and with another shape (config_hash, geometry, layout) or of an earlier boot is replaced: unlinked and made anew. *created tells. */
+int mxrc_segment_open_rt(struct mxrc_segment *segment, const char *name, const char *lock_path,
+                         const struct mxrc_geometry *geometry, int *created, char *error, size_t error_bytes);
+/* Non-RT, inspector: attach only. */
+int mxrc_segment_attach(struct mxrc_segment *segment, const char *name, int access, char *error, size_t error_bytes);
+void mxrc_segment_detach(struct mxrc_segment *segment); /* releases the member; unmaps */
+/* The last RT process of an orderly STOP: mark retired and unlink. */
+int mxrc_segment_retire(struct mxrc_segment *segment, const char *lock_path, char *error, size_t error_bytes);
+/* 0 when the object of that name is still this generation, else MXRC_OPEN_ABSENT or MXRC_OPEN_FOREIGN. */
+int mxrc_segment_current(const struct mxrc_segment *segment);
+void *mxrc_region(const struct mxrc_segment *segment, uint32_t id, uint64_t *bytes); /* NULL: no such region */
+const struct mxrc_region_desc *mxrc_region_description(const struct mxrc_segment *segment, uint32_t id);
+int mxrc_process_alive(uint32_t pid, uint64_t process_start); /* 1, 0 */
+uint64_t mxrc_process_start(uint32_t pid);                    /* 0: no such process */
+
+/* ---- rings ---- */
+
+struct mxrc_ring {
+    struct mxrc_ring_header *header;
+    uint8_t *slots;
+    uint64_t mask;
+    uint64_t slot_bytes;
+};
+
+int mxrc_ring_open(struct mxrc_ring *ring, const struct mxrc_segment *segment, uint32_t region_id);
+/* Writer side: copies slot_bytes - 8 bytes after the sequence word of `record`. Returns the record's number. */
+uint64_t mxrc_ring_publish(struct mxrc_ring *ring, const void *record);
+/* A successor's first act: see layout.h. Returns 0 nothing to do, 1 completed record published, 2 tombstone. */
+int mxrc_ring_recover(struct mxrc_ring *ring);
+/* Reader: copies up to max records from *cursor on, advances it, adds what was overwritten before it could be read to *lost. */
+uint64_t mxrc_ring_read(const struct mxrc_ring *ring, uint64_t *cursor, void *out, uint64_t max, uint64_t *lost);
+/* One record by number: 1 copied, 0 not there any more (or not yet). */
+int mxrc_ring_read_one(const struct mxrc_ring *ring, uint64_t number, void *out);
+
+/* Command queue: bounded, single producer (Non-RT), single consumer (RT). */
+uint64_t mxrc_command_free(const struct mxrc_segment *segment);
+/* 0, or EAGAIN when full; *number becomes the command's number. */
+int mxrc_command_send(struct mxrc_segment *segment, struct mxrc_command *command, uint64_t *number);
+
+/* Sequence-locked documents and data cells; single writer each. */
+int mxrc_document_write(uint64_t *seq, void *target, uint32_t *target_bytes, uint64_t capacity, const void *text, uint32_t bytes);
+int mxrc_document_read(const uint64_t *seq, const void *source, const uint32_t *source_bytes, void *out, uint32_t capacity, uint32_t *bytes);
+int mxrc_data_write(const struct mxrc_segment *segment, uint32_t handle, const void *value, uint32_t bytes, uint64_t time_ns);
+int mxrc_data_read(const struct mxrc_segment *segment, uint32_t handle, void *out, uint32_t *bytes, uint64_t *time_ns);
+
+/* Interned names. intern returns the id, 0 when full; text is cut at MXRC_NAME_BYTES - 1 bytes. */
+uint32_t mxrc_name_intern(struct mxrc_segment *segment, uint32_t region_id, uint32_t kind, const char *text);
+const struct mxrc_name *mxrc_name_find(const struct mxrc_segment *segment, uint32_t id);
+
+/* Clock anchors. */
+int mxrc_clock_update(struct mxrc_segment *segment); /* 1 when an anchor was added */
+uint64_t mxrc_clock_to_realtime(const struct mxrc_segment *segment, uint64_t monotonic_ns);
+
+/* Newest valid state block: 1 copied, 0 none valid. */
+int mxrc_state_read(const struct mxrc_segment *segment, struct mxrc_state_block *out);
+
+/* ---- executive ---- */
+
+enum mxrc_wait_mode { MXRC_WAIT_SLEEP = 0, MXRC_WAIT_HYBRID = 1, MXRC_WAIT_BUSY = 2 };
+enum mxrc_overrun_policy { MXRC_OVERRUN_SKIP = 0, MXRC_OVERRUN_CATCH_UP = 1, MXRC_OVERRUN_REBASE = 2, MXRC_OVERRUN_SAFE = 3 };
+enum mxrc_safe_action { MXRC_SAFE_HOLD = 0, MXRC_SAFE_RAMP = 1, MXRC_SAFE_GOTO = 2 };
+enum mxrc_driver_kind { MXRC_DRIVER_SIMULATED = 1 };
+
+#define MXRC_ENTRIES 32
+
+struct mxrc_axis_config {
+    char name[32];
+    double position_min;
+    double position_max;
+    double velocity_max;
+    double acceleration_max;
+    double effort_max;
+    double home;
+    double safe_value;
+    uint32_t safe_action; /* enum mxrc_safe_action */
+    uint32_t reserved;
+};
+
+struct mxrc_entry_config {
+    char name[32];
+    uint64_t period_ns;
+    uint64_t phase_ns;
+    uint64_t wcet_ns;
+    uint32_t criticality;
+    uint32_t reserved;
+};
+
+struct mxrc_exec_config {
+    uint64_t period_ns;
+    uint64_t deadline_ns; /* after the scheduled time */
+    uint32_t wait_mode;
+    uint32_t overrun_policy;
+    uint64_t spin_margin_ns;
+    uint32_t warmup_cycles;
+    uint32_t auto_start;
+    uint32_t safe_mode_resume; /* 0 manual, 1 automatic */
+    uint32_t rusage;
+    uint64_t heartbeat_timeout_ns;
+    uint32_t sched_policy; /* SCHED_* number of the RT thread */
+    uint32_t priority;
+    uint64_t cpu_mask[16]; /* CPUs of the RT thread, all zero: as inherited */
+    uint32_t commands_per_cycle;
+    uint32_t axis_count;
+    struct mxrc_axis_config axis[MXRC_AXES];
+    uint32_t entry_count;
+    uint32_t driver; /* enum mxrc_driver_kind */
+    struct mxrc_entry_config entry[MXRC_ENTRIES];
+    double simulated_time_constant_s;
+    char thread_name[16];
+};
+
+struct mxrc_exec; /* private to the core */
+
+struct mxrc_exec *mxrc_exec_new(struct mxrc_segment *segment, const struct mxrc_exec_config *config, char *error, size_t error_bytes);
+/* Creates the RT thread (stack prefaulted and locked, affinity and policy set by the thread itself before its first cycle). */
+int mxrc_exec_start(struct mxrc_exec *exec, char *error, size_t error_bytes);
+int mxrc_exec_running(const struct mxrc_exec *exec);         /* 1 while the thread has not ended */
+int mxrc_exec_join(struct mxrc_exec *exec, int timeout_ms);  /* 0 ended, ETIMEDOUT */
+int mxrc_exec_result(const struct mxrc_exec *exec);          /* 0: ended by STOP; else an errno */
+void mxrc_exec_free(struct mxrc_exec *exec);
+/* From the process's main thread, lock-free mailbox: enum mxrc_rt_event. 0, or EAGAIN when the last one was not taken yet. */
+int mxrc_exec_post(struct mxrc_exec *exec, uint32_t rt_event);
+/* Live settings: taken over at the start of a cycle. */
+struct mxrc_exec_live {
+    uint64_t deadline_ns;
+    uint64_t spin_margin_ns;
+    uint64_t heartbeat_timeout_ns;
+    uint32_t overrun_policy;
+    uint32_t safe_mode_resume;
+    uint32_t wait_mode;
+    uint32_t reserved;
+};
+int mxrc_exec_apply(struct mxrc_exec *exec, const struct mxrc_exec_live *live);
+
+/* The same executive driven by hand with a clock of the caller's: unit tests. begin() does what the thread does before its first
+ * cycle (lease, recovery, restore); cycle() waits for and runs one slot. The clock's `advance_ns` is added at each reading. */
+struct mxrc_fake_clock {
+    uint64_t now_ns;
+    uint64_t advance_ns;
+    uint64_t sleeps;
+    uint64_t work_ns; /* added once per cycle, after the inputs were read: a stall or a long computation */
+};
+int mxrc_exec_use_clock(struct mxrc_exec *exec, struct mxrc_fake_clock *clock);
+int mxrc_exec_begin(struct mxrc_exec *exec, char *error, size_t error_bytes);
+int mxrc_exec_cycle(struct mxrc_exec *exec); /* 0 go on, 1 ended by STOP, else errno */
+void mxrc_exec_end(struct mxrc_exec *exec);
+
+/* State table of the contract: the next state, or -1 where the event is refused. `before` is the state SAFE_MODE was entered from. */
+int mxrc_state_next(uint32_t state, uint32_t event, uint32_t before);
+const char *mxrc_state_name(uint32_t state);
+const char *mxrc_rt_event_name(uint32_t event);
+const char *mxrc_result_name(uint32_t result);
+
+/* Structure check of a compiled task against the axes: MXRC_OK or the reason; *op becomes the offending op. */
+int mxrc_program_validate(const struct mxrc_program_slot *program, const struct mxrc_axis_config *axes, uint32_t axis_count, uint32_t data_keys, uint32_t *op);
+
+/* A log event of the RT process's main thread into its own lane (not for the RT thread). 0, ENOENT for an unknown id. */
+int mxrc_main_log(struct mxrc_segment *segment, uint32_t message_id, const double *args, uint32_t count);
+
+/* Preparation of the process; each returns 0 or an errno and says what it did in one line. */
+int mxrc_lock_memory(const struct mxrc_segment *segment, char *report, size_t report_bytes);

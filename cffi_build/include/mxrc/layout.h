@@ -1,0 +1,700 @@
+/* layout.h: every byte that two processes share, described once.
+ *
+ * A plain subset of C: cffi's cdef reads this file as it is, numpy dtypes are derived from the offsets
+ * cffi computes, the inspector walks the same description. So: `#define NAME integer`, enums and
+ * structs only; no include guard (core.h includes it, once), no attributes. Sizes and cache-line
+ * placement are asserted in src/layout.c. A hash over this text (and events.def, metrics.def) goes into the
+ * segment header; a process built from another text refuses the segment and names both hashes.
+ *
+ * Conventions
+ *   - all integers little-endian, all times nanoseconds of CLOCK_MONOTONIC unless the name says realtime
+ *   - offsets inside the segment, never pointers
+ *   - every struct names its writer; a word without a stated order is written before the struct's
+ *     publication word (seq or head) and read after it
+ *   - "seq" of a slot holding record n: 2n+1 while it is being written, 2n+2 when done (0: never written)
+ */
+
+#define MXRC_LAYOUT_VERSION 1
+#define MXRC_MAGIC 0x3143525853484d21
+
+#define MXRC_PAGE_BYTES 4096
+#define MXRC_LINE_BYTES 64
+#define MXRC_SLOT_BYTES 256
+#define MXRC_AXES 8
+#define MXRC_REGIONS 64
+#define MXRC_MEMBERS 8
+#define MXRC_LANES 16
+#define MXRC_CONSUMERS 16
+#define MXRC_LOGGERS 64
+#define MXRC_COUNTERS 64
+#define MXRC_HISTOGRAMS 8
+#define MXRC_TASKS 16
+#define MXRC_ARGS 6
+#define MXRC_TEXT_BYTES 64
+#define MXRC_ANCHORS 64
+
+/* ---- 1. Regions ------------------------------------------------------------------------------------- */
+
+/* Who may map a region writable. A process maps every other region read-only. */
+enum mxrc_writer {
+    MXRC_WRITER_CREATOR = 0, /* written before publication, read-only ever after */
+    MXRC_WRITER_RT = 1,      /* the RT thread of the PRIMARY (fenced by lease and epoch) */
+    MXRC_WRITER_MEMBER = 2,  /* one attached RT process, given by region_desc.member */
+    MXRC_WRITER_NONRT = 3,   /* the Non-RT process */
+    MXRC_WRITER_LEASE = 4    /* any RT process, by compare-and-swap and the robust mutex */
+};
+
+/* Ids are stable; new regions get new ids. Per-member regions are base + member index. */
+enum mxrc_region_id {
+    MXRC_REGION_HEADER = 0,
+    MXRC_REGION_CLOCK = 1,           /* mxrc_clock: history of (monotonic, realtime) anchors; writer RT-main */
+    MXRC_REGION_LEASE = 2,           /* mxrc_lease */
+    MXRC_REGION_RT_STATUS = 3,       /* mxrc_rt_status */
+    MXRC_REGION_RT_METRICS = 4,      /* mxrc_rt_metrics: counters, histograms, miss window */
+    MXRC_REGION_CYCLE_RING = 5,      /* mxrc_ring_header + mxrc_cycle_record[] */
+    MXRC_REGION_STATE = 6,           /* mxrc_state_block[2] */
+    MXRC_REGION_PROGRAMS = 7,        /* mxrc_program_slot[MXRC_TASKS] */
+    MXRC_REGION_DATA_DIRECTORY = 8,  /* mxrc_data_directory + mxrc_data_key[] */
+    MXRC_REGION_DATA_RT = 9,         /* mxrc_data_cell[] of keys that RT writes */
+    MXRC_REGION_DATA_NONRT = 10,     /* mxrc_data_cell[] of keys that Non-RT writes */
+    MXRC_REGION_NAMES_RT = 11,       /* mxrc_names + mxrc_name[]; axes, schedule entries, loggers; creator */
+    MXRC_REGION_NAMES_NONRT = 12,    /* mxrc_names + mxrc_name[]; task, sequence and action names */
+    MXRC_REGION_NONRT_STATUS = 13,   /* mxrc_nonrt_status */
+    MXRC_REGION_CONTROL = 14,        /* mxrc_control: thresholds that RT reads every cycle; writer Non-RT */
+    MXRC_REGION_CURSORS = 15,        /* mxrc_cursors: one per consumer; writer Non-RT */
+    MXRC_REGION_COMMANDS = 16,       /* mxrc_ring_header + mxrc_command[] */
+    MXRC_REGION_STAGING = 17,        /* mxrc_program_slot[]: compiled tasks on their way to RT; writer Non-RT */
+    MXRC_REGION_ADMIN_REQUEST = 18,  /* mxrc_document: Non-RT asks RT's main thread */
+    MXRC_REGION_NONRT_DOCUMENT = 19, /* mxrc_document: ports in force, health, for the tools */
+    MXRC_REGION_MEMBER = 24,         /* ..31 mxrc_member, one per attached RT process */
+    MXRC_REGION_LANE = 32            /* ..47 mxrc_ring_header + mxrc_event[]; lane 2m: RT thread of member m, 2m+1: its main thread */
+};
+
+/* 64 bytes. Writer: creator. */
+struct mxrc_region_desc {
+    uint32_t id;
+    uint32_t writer;        /* enum mxrc_writer */
+    uint64_t offset;        /* page-aligned, from the start of the segment */
+    uint64_t size;          /* bytes, multiple of the page */
+    uint32_t version;
+    uint32_t member;        /* for MXRC_WRITER_MEMBER, else 0 */
+    uint32_t element_bytes; /* of the array in it, 0 for a single struct */
+    uint32_t element_count;
+    char name[24];
+};
+
+/* First page of the segment; the table of regions is at MXRC_PAGE_BYTES. Writer: creator, except `state`. */
+struct mxrc_header {
+    uint64_t magic;
+    uint32_t layout_version;
+    uint32_t header_bytes;
+    uint64_t layout_hash;
+    uint64_t segment_bytes;
+    uint64_t generation; /* realtime ns at creation: names this incarnation once and for all */
+    uint64_t created_monotonic_ns;
+    uint32_t creator_pid;
+    uint32_t creator_uid;
+    uint32_t region_count;
+    uint32_t state; /* enum mxrc_segment_state; release store / acquire load; under the lock file */
+    uint8_t boot_id[16];
+    uint64_t config_hash; /* of what shapes the segment: data keys, axes, sizes */
+    uint64_t period_ns;   /* of the cycle; part of the grid, fixed for a generation */
+    uint32_t crc;         /* CRC32C of the header with crc = 0 and state = 0, and of the region table */
+    uint32_t axis_count;
+    uint32_t max_members;
+    uint32_t reserved0;
+    char instance[MXRC_TEXT_BYTES];
+    char build[MXRC_TEXT_BYTES]; /* version of the creator's package */
+    uint64_t reserved1[2];
+};
+
+enum mxrc_segment_state {
+    MXRC_SEGMENT_BUILDING = 0,
+    MXRC_SEGMENT_LIVE = 1,
+    MXRC_SEGMENT_RETIRED = 2 /* stopped in order; kept only for reading */
+};
+
+/* Pairs of clock readings, so that a monotonic time becomes a wall-clock time as it was then.
+ * Convert the start of a span and add the monotonic difference for its end: a clock step then never puts a
+ * child outside its parent. Writer: main thread of the PRIMARY. anchor[n % MXRC_ANCHORS] holds anchor n;
+ * count is stored with release after it. A new anchor is added when realtime - monotonic moved by > 1 ms. */
+struct mxrc_anchor {
+    uint64_t monotonic_ns;
+    uint64_t realtime_ns;
+};
+struct mxrc_clock {
+    uint64_t count;
+    uint64_t reserved[7];
+    struct mxrc_anchor anchor[MXRC_ANCHORS];
+};
+
+/* ---- Lease ------------------------------------------------------------------------------------------- */
+
+/* Who is PRIMARY. owner is (epoch << 16) | (member + 1); 0: nobody yet. Changed only by compare-and-swap
+ * to epoch + 1 (acq_rel). admitted_epoch is what outputs must carry (release; raised before the old process is
+ * killed). The mutex is a plain robust pthread mutex held by the RT thread of the PRIMARY for its whole life: EOWNERDEAD
+ * proves that the old thread is gone. The grid words are written once by the first PRIMARY of a generation
+ * (before owner is stored) and by policy `rebase`. */
+struct mxrc_lease {
+    uint8_t mutex[64];
+    uint64_t owner;
+    uint64_t admitted_epoch;
+    uint64_t expiry_ns; /* 0: no expiry (one host) */
+    uint64_t node_id;
+    uint64_t requested; /* hand-over: member + 1 that the PRIMARY is asked to step down for */
+    uint64_t reserved0[3];
+    uint64_t grid_origin_ns; /* slot k is scheduled at grid_origin_ns + k * period_ns */
+    uint64_t period_ns;
+    uint64_t start_count; /* RT processes that became PRIMARY in this generation; atomic add */
+    uint64_t reserved1[5];
+};
+
+enum mxrc_role { MXRC_ROLE_NONE = 0, MXRC_ROLE_STANDBY = 1, MXRC_ROLE_PRIMARY = 2 };
+
+/* One attached RT process. Writer: that process (thread named behind each field). */
+struct mxrc_member {
+    uint32_t pid;          /* main, release store last when attaching, 0 stored first when leaving */
+    uint32_t tid;          /* RT thread */
+    uint64_t process_start; /* main: field 22 of /proc/PID/stat; with pid names a process beyond pid reuse */
+    uint64_t heartbeat_ns; /* RT thread: every cycle, and every turn of the standby's watch loop; release */
+    uint64_t main_heartbeat_ns; /* main thread; release */
+    uint32_t role;         /* RT thread; enum mxrc_role; release */
+    uint32_t cpu;          /* RT thread: CPU of the last cycle */
+    uint64_t admin_reply;  /* main: number of the last admin request answered; release */
+    uint64_t reserved[9];
+    /* Status document of the main thread: placement in force, degraded reasons; UTF-8 JSON under a
+     * sequence word: odd while being written (release fence discipline as for ring slots). */
+    uint64_t document_seq;
+    uint32_t document_bytes;
+    uint32_t reserved1;
+    char document[16000];
+};
+
+/* ---- 2. Rings ------------------------------------------------------------------------------------------ */
+
+/* First 256 bytes of a ring region, slots follow. Writer: the ring's writer. */
+struct mxrc_ring_header {
+    uint64_t head;     /* records ever published; release store after the slot's even seq */
+    uint64_t reserved0[7];
+    uint64_t capacity; /* slots, power of two; creator */
+    uint64_t slot_bytes;
+    uint64_t tombstones; /* records given up because their writer died in them */
+    uint64_t reserved1[21];
+};
+
+enum mxrc_cycle_flag {
+    MXRC_CYCLE_DEADLINE_MISS = 1,  /* outputs of this slot were committed after its deadline */
+    MXRC_CYCLE_OVERRUN = 2,        /* the next slot's start had passed when this one ended */
+    MXRC_CYCLE_SKIPPED_BEFORE = 4, /* `skipped` slots before this one were never run */
+    MXRC_CYCLE_WARMUP = 8,         /* not in the statistics */
+    MXRC_CYCLE_FIRST = 16,         /* first cycle of a PRIMARY after start or take-over */
+    MXRC_CYCLE_OUTPUTS_HELD = 32,  /* outputs were not what the program asked for: held, limited or safe */
+    MXRC_CYCLE_EXTENDED = 64,      /* the next record is this one's extension */
+    MXRC_CYCLE_TOMBSTONE = 128,    /* writer died in this record; nothing else in it is meant */
+    MXRC_CYCLE_LIMITED = 256       /* a per-axis limit cut an output */
+};
+
+/* One cycle, 256 bytes. */
+struct mxrc_cycle_record {
+    uint64_t seq;
+    uint64_t cycle; /* index on the time grid since its origin; skipped slots count */
+    uint64_t scheduled_ns;
+    uint64_t wake_ns;   /* jitter = wake - scheduled */
+    uint64_t commit_ns; /* outputs committed */
+    uint64_t end_ns;    /* cycle time = end - wake */
+    uint32_t slot;      /* cycle modulo slots of the major frame */
+    uint16_t state;     /* enum mxrc_rt_state */
+    uint16_t flags;     /* enum mxrc_cycle_flag */
+    uint32_t epoch;
+    uint32_t skipped;
+    uint8_t trace_id[16]; /* of the action in progress, all zero: none */
+    uint8_t span_id[8];
+    uint64_t execution_id;
+    uint32_t task_name; /* interned ids, 0: none */
+    uint32_t action_name;
+    uint16_t step;
+    uint8_t trace_flags;
+    uint8_t active_tasks;
+    uint16_t minor_faults; /* of this cycle, when rusage is configured; saturating */
+    uint16_t major_faults;
+    uint16_t voluntary_switches;
+    uint16_t involuntary_switches;
+    uint16_t cpu;
+    uint16_t axes; /* how many of the following are meant */
+    uint64_t reserved;
+    float setpoint[MXRC_AXES];
+    float position[MXRC_AXES];
+    float velocity[MXRC_AXES];
+    float effort[MXRC_AXES];
+};
+
+enum mxrc_event_kind {
+    MXRC_EVENT_TOMBSTONE = 0,
+    MXRC_EVENT_LOG = 1,
+    MXRC_EVENT_SPAN = 2,  /* a finished span */
+    MXRC_EVENT_STATE = 3, /* RT state changed: args from, to, event */
+    MXRC_EVENT_TASK = 4,  /* status of an execution changed: code = enum mxrc_task_status */
+    MXRC_EVENT_REPLY = 5, /* answer to command number `reply_to`: code = enum mxrc_result */
+    MXRC_EVENT_BUS = 6    /* event-bus message: code = topic id */
+};
+
+enum mxrc_level {
+    MXRC_LEVEL_TRACE = 0,
+    MXRC_LEVEL_DEBUG = 1,
+    MXRC_LEVEL_INFO = 2,
+    MXRC_LEVEL_WARN = 3,
+    MXRC_LEVEL_ERROR = 4,
+    MXRC_LEVEL_CRITICAL = 5
+};
+
+enum mxrc_span_operation {
+    MXRC_SPAN_TASK_EXECUTE = 1,
+    MXRC_SPAN_SEQUENCE_RUN = 2,
+    MXRC_SPAN_ACTION_EXECUTE = 3,
+    MXRC_SPAN_EVENTBUS_PUBLISH = 4,
+    MXRC_SPAN_RT_CYCLE = 5 /* built by Non-RT from the cycle ring */
+};
+
+enum mxrc_span_status { MXRC_SPAN_UNSET = 0, MXRC_SPAN_OK = 1, MXRC_SPAN_ERROR = 2 };
+
+/* One event, 256 bytes. A record with message_id != 0 is also a log line (any kind); the text is made by
+ * Non-RT from events.def and args. */
+struct mxrc_event {
+    uint64_t seq;
+    uint64_t time_ns; /* when it happened; for a span its end */
+    uint64_t cycle;
+    uint32_t epoch;
+    uint16_t kind; /* enum mxrc_event_kind */
+    uint8_t level; /* enum mxrc_level */
+    uint8_t trace_flags;
+    uint8_t trace_id[16];
+    uint8_t span_id[8]; /* of the span itself for MXRC_EVENT_SPAN, else of the span in progress */
+    uint64_t execution_id;
+    uint32_t task_name;
+    uint32_t sequence_name;
+    uint32_t action_name;
+    uint32_t message_id; /* events.def; 0: not a log line */
+    uint32_t slot;
+    uint32_t state;      /* enum mxrc_rt_state when it happened */
+    uint32_t suppressed; /* records of the same message_id left out before this one */
+    uint32_t tid;
+    double args[MXRC_ARGS];
+    uint64_t start_ns; /* spans */
+    uint8_t parent_span_id[8];
+    uint32_t code;        /* by kind: operation, status, result, topic */
+    uint32_t span_status; /* enum mxrc_span_status */
+    uint64_t reply_to;
+    char task_id[MXRC_TEXT_BYTES]; /* caller's name of the execution, NUL-padded UTF-8 */
+    uint32_t error_code;           /* enum mxrc_result of a failed action or task */
+    uint32_t step;
+    uint64_t reserved;
+};
+
+/* ---- RT status and metrics --------------------------------------------------------------------------------- */
+
+enum mxrc_rt_state {
+    MXRC_STATE_INIT = 0,
+    MXRC_STATE_READY = 1,
+    MXRC_STATE_RUNNING = 2,
+    MXRC_STATE_PAUSED = 3,
+    MXRC_STATE_SAFE_MODE = 4,
+    MXRC_STATE_ERROR = 5,
+    MXRC_STATE_SHUTDOWN = 6
+};
+
+enum mxrc_rt_event {
+    MXRC_RT_START = 0,
+    MXRC_RT_PAUSE = 1,
+    MXRC_RT_RESUME = 2,
+    MXRC_RT_STOP = 3,
+    MXRC_RT_ERROR_OCCUR = 4,
+    MXRC_RT_SAFE_MODE_ENTER = 5,
+    MXRC_RT_SAFE_MODE_EXIT = 6,
+    MXRC_RT_RESET = 7,
+    MXRC_RT_LOADED = 8 /* internal: INIT becomes READY once schedule and tasks are loaded */
+};
+
+/* Why SAFE_MODE was entered. */
+enum mxrc_safe_cause {
+    MXRC_SAFE_NONE = 0,
+    MXRC_SAFE_REQUEST = 1,
+    MXRC_SAFE_LAW_FAULT = 2,
+    MXRC_SAFE_HEARTBEAT = 3,
+    MXRC_SAFE_OVERRUN = 4,
+    MXRC_SAFE_DRIVER = 5,
+    MXRC_SAFE_TASK = 6
+};
+
+/* Writer: RT thread of the PRIMARY. Single words are stored relaxed unless stated. */
+struct mxrc_rt_status {
+    uint64_t heartbeat_ns; /* release, every cycle after the state block is valid */
+    uint64_t cycle;        /* last finished grid index; release */
+    uint64_t cycles_run;   /* cycles executed in this generation */
+    uint64_t epoch;
+    uint64_t command_tail; /* commands consumed; release, after the state block that remembers it */
+    uint64_t state_since_ns;
+    uint32_t state;        /* enum mxrc_rt_state; release */
+    uint32_t state_before; /* state SAFE_MODE was entered from */
+    uint32_t safe_cause;
+    uint32_t active_tasks;
+
+    uint32_t pid;
+    uint32_t tid;
+    uint32_t cpu;
+    uint32_t member;
+    uint32_t slots; /* of the major frame */
+    uint32_t restart_count;
+    uint64_t started_ns;   /* monotonic, of this PRIMARY */
+    uint64_t deadline_ns;  /* after the scheduled time */
+    uint32_t window_misses; /* missed slots among the last window_slots (at most MXRC_MISS_WINDOW) */
+    uint32_t window_slots;
+    uint64_t last_recovery; /* 0 clean start, 1 state block, 2 checkpoint */
+    uint64_t waiting_commands;
+    uint64_t reserved[16];
+};
+
+#define MXRC_MISS_WINDOW 10000
+#define MXRC_HISTOGRAM_BUCKETS 1020
+
+/* Log-linear, two significant decimal digits, so that every Prometheus `le` is an edge.
+ * A value v in ns falls into: v <= 100: bucket max(v, 1) - 1; else with v - 1 in [10^(d+1), 10^(d+2)), d = 1..9:
+ * 100 + (d - 1) * 90 + ((v - 1) / 10^d - 10); above 10^11 ns: the last used (910). So bucket intervals are (lower, upper].
+ * Writer: RT thread of the PRIMARY, relaxed stores; max and min are of the whole generation. */
+struct mxrc_histogram {
+    uint64_t count;
+    uint64_t sum_ns;
+    uint64_t min_ns;
+    uint64_t max_ns;
+    uint64_t bucket[MXRC_HISTOGRAM_BUCKETS];
+};
+
+struct mxrc_rt_metrics {
+    uint64_t counter[MXRC_COUNTERS]; /* index: enum mxrc_counter_id of metrics.def */
+    uint64_t miss_bits[157];         /* one bit per slot of the window, bit (k % MXRC_MISS_WINDOW) */
+    uint64_t miss_position;          /* slots ever entered into the window */
+    uint64_t reserved[34];
+    struct mxrc_histogram histogram[MXRC_HISTOGRAMS]; /* index: enum mxrc_histogram_id of metrics.def */
+};
+
+/* ---- 4. State block ------------------------------------------------------------------------------------------ */
+
+#define MXRC_STATE_BLOCK_BYTES 8192
+#define MXRC_STATE_SECTIONS 16
+
+enum mxrc_state_section_id {
+    MXRC_SECTION_EXECUTIVE = 1,
+    MXRC_SECTION_AXES = 2,
+    MXRC_SECTION_TASKS = 3,
+    MXRC_SECTION_DRIVER = 4,
+    MXRC_SECTION_LAW = 5
+};
+
+struct mxrc_state_section {
+    uint16_t id;
+    uint16_t version;
+    uint32_t offset; /* from the start of the block */
+    uint32_t bytes;
+    uint32_t reserved;
+};
+
+/* Written every cycle into block[cycle parity alternating], CRC32C last. Writer: RT thread of the PRIMARY. */
+struct mxrc_state_block {
+    uint64_t seq; /* odd while being written; release */
+    uint64_t epoch;
+    uint64_t cycle;
+    uint64_t time_ns;
+    uint32_t crc;   /* CRC32C of everything from `epoch` on, with crc = 0, over `bytes` */
+    uint32_t bytes; /* used, from the start of the block */
+    uint32_t section_count;
+    uint32_t reserved0;
+    uint64_t reserved1[2];
+    struct mxrc_state_section section[MXRC_STATE_SECTIONS];
+    uint8_t data[7872];
+};
+
+/* Section 1. */
+struct mxrc_executive_state {
+    uint32_t state;
+    uint32_t state_before;
+    uint32_t safe_cause;
+    uint32_t slot;
+    uint64_t cycle;
+    uint64_t command_tail;
+    uint64_t state_since_ns;
+    uint64_t span_counter;
+    uint64_t reserved[4];
+};
+
+/* Section 2. */
+struct mxrc_axis_state {
+    double setpoint;
+    double setpoint_velocity;
+    double setpoint_acceleration;
+    double command; /* what was committed last */
+    double command_velocity;
+};
+
+enum mxrc_task_status {
+    MXRC_TASK_PENDING = 0,
+    MXRC_TASK_RUNNING = 1,
+    MXRC_TASK_COMPLETED = 2,
+    MXRC_TASK_FAILED = 3,
+    MXRC_TASK_CANCELLED = 4,
+    MXRC_TASK_TIMEOUT = 5
+};
+
+/* Section 3: one execution in progress. status MXRC_TASK_PENDING with execution_id 0: free. */
+struct mxrc_task_state {
+    uint64_t execution_id;
+    uint64_t command_index; /* the command that started it */
+    uint8_t trace_id[16];
+    uint8_t parent_span_id[8]; /* of the request */
+    uint8_t task_span_id[8];
+    uint8_t sequence_span_id[8];
+    uint8_t action_span_id[8];
+    uint64_t task_start_ns;
+    uint64_t action_start_ns;
+    uint64_t action_start_cycle;
+    uint64_t next_run_cycle; /* periodic tasks, retries with back-off: not before this cycle */
+    uint32_t program_crc;
+    uint16_t op;
+    uint16_t program_slot;
+    uint8_t status; /* enum mxrc_task_status */
+    uint8_t trace_flags;
+    uint8_t phase; /* 0: op not begun, 1: in progress, 2: holding (PAUSED, SAFE_MODE) */
+    uint8_t retries;
+    uint32_t axes; /* bit mask of axes held */
+    uint64_t runs;
+    uint64_t elapsed_ns; /* of the action in progress, without the time it was held */
+    double start_position[MXRC_AXES];
+    double reserved[2];
+};
+
+/* ---- 5. Commands, programs, admin ----------------------------------------------------------------------------- */
+
+enum mxrc_command_kind {
+    MXRC_COMMAND_NONE = 0,
+    MXRC_COMMAND_RT_EVENT = 1,    /* key = enum mxrc_rt_event */
+    MXRC_COMMAND_TASK_START = 2,  /* program = staging slot */
+    MXRC_COMMAND_TASK_CANCEL = 3, /* execution_id */
+    MXRC_COMMAND_TASK_PAUSE = 4,
+    MXRC_COMMAND_TASK_RESUME = 5,
+    MXRC_COMMAND_BUS_EVENT = 6,
+    MXRC_COMMAND_NOOP = 7 /* answered, changes nothing: round-trip measurements */
+};
+
+enum mxrc_result {
+    MXRC_OK = 0,
+    MXRC_ERR_INVALID = 1,      /* malformed command or program */
+    MXRC_ERR_STATE = 2,        /* not in this RT state */
+    MXRC_ERR_BUSY = 3,         /* no free task slot */
+    MXRC_ERR_UNKNOWN = 4,      /* no such execution */
+    MXRC_ERR_LIMIT = 5,        /* target outside an axis limit */
+    MXRC_ERR_TIMEOUT = 6,
+    MXRC_ERR_LAW = 7,          /* control law returned an error or a NaN */
+    MXRC_ERR_CANCELLED = 8,
+    MXRC_ERR_RESTART = 9,      /* ended by a restart, by its policy */
+    MXRC_ERR_AXIS_BUSY = 10,   /* an axis is held by another task */
+    MXRC_ERR_SAFE_MODE = 11,
+    MXRC_ERR_ERROR_STATE = 12, /* failed because RT entered ERROR */
+    MXRC_ERR_CORRUPT = 13      /* CRC mismatch */
+};
+
+/* 256 bytes. Writer: Non-RT. The queue is bounded, not overwritten: Non-RT checks rt_status.command_tail. */
+struct mxrc_command {
+    uint64_t seq;
+    uint64_t time_ns;
+    uint16_t kind;
+    uint8_t trace_flags;
+    uint8_t reserved0;
+    uint32_t program; /* staging slot */
+    uint64_t execution_id;
+    uint8_t trace_id[16];
+    uint8_t span_id[8]; /* parent of what this command starts */
+    uint32_t program_bytes;
+    uint32_t program_crc;
+    uint32_t key;
+    uint32_t axes;
+    double args[MXRC_ARGS];
+    uint8_t run_span_id[8]; /* reserved for a span id chosen by the sender, all zero: RT makes one */
+    uint64_t not_before_ns;
+    char task_id[MXRC_TEXT_BYTES];
+    uint64_t reserved1[7];
+};
+
+#define MXRC_PROGRAM_SLOT_BYTES 16384
+#define MXRC_PROGRAM_OPS 63
+#define MXRC_PROGRAM_MAGIC 0x4d585052
+#define MXRC_PROGRAM_VERSION 1
+#define MXRC_OP_ARGS 24
+
+enum mxrc_op_kind {
+    MXRC_OP_END = 0,
+    MXRC_OP_MOVE_JOINTS = 1, /* args[axis] = target of the axes in `axes`; minimum jerk over duration_ns, or as long as limits need */
+    MXRC_OP_WAIT = 2,        /* duration_ns */
+    MXRC_OP_HOLD = 3,        /* hold `axes` at the set-point for duration_ns */
+    MXRC_OP_LOG = 4,         /* message TASK_LOG with args[0..3], level in `key` */
+    MXRC_OP_SET_VALUE = 5,   /* data-store handle `key` (written by RT): args */
+    MXRC_OP_SAFE_STOP = 6    /* enter SAFE_MODE */
+};
+
+enum mxrc_on_failure { MXRC_FAIL_TASK = 0, MXRC_FAIL_SKIP = 1, MXRC_FAIL_SAFE_MODE = 2 };
+enum mxrc_restart_policy { MXRC_RESTART_RESUME = 0, MXRC_RESTART_RESTART = 1, MXRC_RESTART_FAIL = 2 };
+enum mxrc_task_mode { MXRC_MODE_ONCE = 0, MXRC_MODE_PERIODIC = 1, MXRC_MODE_TRIGGERED = 2 };
+
+/* 256 bytes. */
+struct mxrc_op {
+    uint16_t kind;
+    uint16_t on_failure;
+    uint32_t action_name;
+    uint32_t axes;
+    uint32_t key;
+    uint64_t duration_ns;
+    uint64_t timeout_ns; /* 0: none */
+    uint64_t backoff_ns;
+    uint32_t retries;
+    uint32_t next; /* index of the op that follows */
+    uint64_t reserved[2];
+    double args[MXRC_OP_ARGS];
+};
+
+/* Header of a compiled task, 256 bytes, followed by op_count ops. A program is copied into the RT-only
+ * region, validated there, and only then run. */
+struct mxrc_program {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t bytes;
+    uint32_t crc; /* CRC32C over `bytes` with crc = 0 */
+    uint32_t op_count;
+    uint32_t axes; /* union over the ops */
+    uint32_t task_name;
+    uint32_t sequence_name;
+    uint32_t mode; /* enum mxrc_task_mode */
+    uint32_t priority;
+    uint64_t period_ns;
+    uint32_t on_restart; /* enum mxrc_restart_policy */
+    uint32_t reserved0;
+    char task_id[MXRC_TEXT_BYTES];
+    uint64_t reserved[17];
+};
+
+struct mxrc_program_slot {
+    struct mxrc_program program;
+    struct mxrc_op op[MXRC_PROGRAM_OPS];
+};
+
+/* A JSON text under a sequence word (odd while being written). Writer: the region's. */
+struct mxrc_document {
+    uint64_t seq;
+    uint64_t number; /* counts the requests or versions */
+    uint32_t bytes;
+    uint32_t reserved;
+    char text[16360];
+};
+
+/* ---- 8. Names ---------------------------------------------------------------------------------------------------- */
+
+#define MXRC_NAME_RT_BIT 0x80000000
+#define MXRC_NAME_BYTES 56
+
+enum mxrc_name_kind {
+    MXRC_NAME_TASK = 1,
+    MXRC_NAME_SEQUENCE = 2,
+    MXRC_NAME_ACTION = 3,
+    MXRC_NAME_LAW = 4,
+    MXRC_NAME_KEY = 5,
+    MXRC_NAME_AXIS = 6,
+    MXRC_NAME_ENTRY = 7,
+    MXRC_NAME_TOPIC = 8
+};
+
+/* Append-only; id = index + 1 (| MXRC_NAME_RT_BIT in NAMES_RT). count is stored with release after the entry. */
+struct mxrc_names {
+    uint64_t count;
+    uint64_t capacity;
+    uint64_t reserved[6];
+};
+struct mxrc_name {
+    uint16_t kind;
+    uint16_t bytes;
+    uint32_t id;
+    char text[MXRC_NAME_BYTES];
+};
+
+/* ---- Data store ---------------------------------------------------------------------------------------------------- */
+
+enum mxrc_data_type {
+    MXRC_DATA_BOOL = 1,
+    MXRC_DATA_INT64 = 2,
+    MXRC_DATA_DOUBLE = 3,
+    MXRC_DATA_DOUBLE_ARRAY = 4,
+    MXRC_DATA_STRING = 5
+};
+
+#define MXRC_DATA_BYTES 128
+#define MXRC_DATA_CRITICAL 1
+
+struct mxrc_data_directory {
+    uint64_t count;
+    uint64_t reserved[7];
+};
+/* 128 bytes. Writer: creator. handle = index. */
+struct mxrc_data_key {
+    char name[48];
+    char unit[16];
+    uint16_t type;   /* enum mxrc_data_type */
+    uint16_t length; /* elements of an array, else 1; bytes of a string at most MXRC_DATA_BYTES */
+    uint16_t writer; /* MXRC_WRITER_RT or MXRC_WRITER_NONRT */
+    uint16_t flags;
+    uint32_t cell; /* index in the writer's cells */
+    uint32_t reserved0;
+    double minimum; /* -inf: none */
+    double maximum; /* +inf: none */
+    uint64_t reserved[4];
+};
+/* 192 bytes. seq as for documents: odd while being written. Writer: the key's. */
+struct mxrc_data_cell {
+    uint64_t seq;
+    uint64_t time_ns;
+    uint32_t bytes; /* of the value */
+    uint32_t reserved0;
+    uint64_t reserved[5];
+    uint8_t value[MXRC_DATA_BYTES];
+};
+
+/* ---- Non-RT ----------------------------------------------------------------------------------------------------------- */
+
+/* Writer: Non-RT's pump thread. */
+struct mxrc_nonrt_status {
+    uint64_t heartbeat_ns; /* release, every turn of the pump */
+    uint32_t pid;
+    uint32_t ready;
+    uint64_t process_start;
+    uint64_t start_count; /* Non-RT processes that attached in this generation */
+    uint64_t started_ns;
+    uint64_t reserved[11];
+};
+
+/* What RT reads each cycle (relaxed loads of independent words). Writer: Non-RT. */
+struct mxrc_control {
+    uint64_t version;               /* grows with each change; release */
+    uint64_t task_sampling;         /* sampled when low 64 bits of the trace id < this */
+    uint64_t cycle_sampling;        /* for rt.cycle spans */
+    uint32_t sample_all;            /* bit 0: task rate is 1, bit 1: cycle rate is 1 */
+    uint32_t instrumentation;       /* bit 0 eventbus, 1 task_executor, 2 rt_cycle */
+    uint64_t reserved[12];
+    uint8_t log_level[MXRC_LOGGERS]; /* threshold per logger id of events.def */
+};
+
+/* Where a consumer goes on. Writer: Non-RT, release stores after the batch is done with. */
+struct mxrc_cursor {
+    char name[24];
+    uint64_t cycle;
+    uint64_t lane[MXRC_LANES];
+    uint64_t lost_cycles;
+    uint64_t lost_events;
+    uint64_t user[10]; /* the consumer's own */
+};
+struct mxrc_cursors {
+    struct mxrc_cursor cursor[MXRC_CONSUMERS];
+};
