@@ -1,0 +1,50 @@
+"""What pyproject.toml cannot say: the C extension, the abi3 wheel tag and the data files.
+
+Environment:
+    MXRC_WERROR=1    compiler warnings are errors (the Makefile sets it; an installation must not fail
+                     because a newer compiler knows a new warning)
+    MXRC_SKIP_EXT=1  leave the extension out (`make venv`: `make build` makes it afterwards)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+
+# Files the programs read at run time that live outside of the import packages. A wheel carries them
+# under shared/data with the path they have in the tree; shared/resources.py finds them in both places.
+RESOURCES = ("config/**/*.json", "cffi_build/include/mxrc/*.def", "cffi_build/include/mxrc/layout.h")
+
+
+class BuildPy(build_py):
+    """build_py that adds RESOURCES to the wheel."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        data = Path(self.build_lib) / "shared" / "data"
+        shutil.rmtree(data, ignore_errors=True)
+        for pattern in RESOURCES:
+            for source in sorted(ROOT.glob(pattern)):
+                target = data / source.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+                target.chmod(0o644)
+
+
+options: dict[str, Any] = {
+    "cmdclass": {"build_py": BuildPy},
+    "options": {"bdist_wheel": {"py_limited_api": "cp310"}},
+}
+if os.environ.get("MXRC_SKIP_EXT") != "1":
+    options["cffi_modules"] = ["cffi_build/build_core.py:ffibuilder"]
+
+setup(**options)

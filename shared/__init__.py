@@ -1,0 +1,1 @@
+"""What both mxrc processes and the tools stand on."""
