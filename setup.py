@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from setuptools import setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
@@ -21,6 +22,27 @@ ROOT = Path(__file__).resolve().parent
 # Files the programs read at run time that live outside of the import packages. A wheel carries them
 # under shared/data with the path they have in the tree; shared/resources.py finds them in both places.
 RESOURCES = ("config/**/*.json", "cffi_build/include/mxrc/*.def", "cffi_build/include/mxrc/layout.h")
+
+
+# For the core's own sources; the C file that cffi writes around them could not pass.
+STRICT = ["-Wall", "-Wextra", "-Wpedantic"]
+
+
+class BuildExt(build_ext):
+    """build_ext that compiles the core's own sources with STRICT warnings."""
+
+    def build_extensions(self) -> None:
+        strict = [*STRICT, "-Werror"] if os.environ.get("MXRC_WERROR") == "1" else STRICT
+        compile_one = self.compiler._compile
+
+        def compile_strictly(
+            obj: str, src: str, ext: str, cc_args: list[str], postargs: list[str], macros: list[str]
+        ) -> None:
+            ours = Path(src).parts[0] == "cffi_build"
+            compile_one(obj, src, ext, cc_args, [*postargs, *(strict if ours else [])], macros)
+
+        self.compiler._compile = compile_strictly
+        super().build_extensions()
 
 
 class BuildPy(build_py):
@@ -41,7 +63,7 @@ class BuildPy(build_py):
 
 
 options: dict[str, Any] = {
-    "cmdclass": {"build_py": BuildPy},
+    "cmdclass": {"build_ext": BuildExt, "build_py": BuildPy},
     "options": {"bdist_wheel": {"py_limited_api": "cp310"}},
 }
 if os.environ.get("MXRC_SKIP_EXT") != "1":
