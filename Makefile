@@ -118,7 +118,7 @@ test-pythons: build ## Unit tests on every other Python 3.10 to 3.13 of this mac
 
 .PHONY: test-lowest
 test-lowest: build ## Unit tests with the lowest versions pyproject.toml allows
-	@scripts/test-lowest.sh
+	@scripts/test-lowest.sh $(BIN)/python
 
 .PHONY: bench
 bench: build ## Run the benchmarks (benchmarks/bench_*.py)

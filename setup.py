@@ -1,8 +1,8 @@
 """What pyproject.toml cannot say: the C extension, the abi3 wheel tag and the data files.
 
 Environment:
-    MXRC_WERROR=1    compiler warnings are errors (the Makefile sets it; an installation must not fail
-                     because a newer compiler knows a new warning)
+    MXRC_WERROR=1    compiler warnings are errors (the Makefile sets it; an installation must not
+                     fail because a newer compiler knows a new warning)
     MXRC_SKIP_EXT=1  leave the extension out (`make venv`: `make build` makes it afterwards)
 """
 
@@ -20,8 +20,12 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 
 # Files the programs read at run time that live outside of the import packages. A wheel carries them
-# under shared/data with the path they have in the tree; shared/resources.py finds them in both places.
-RESOURCES = ("config/**/*.json", "cffi_build/include/mxrc/*.def", "cffi_build/include/mxrc/layout.h")
+# under shared/data with the path they have in the tree; shared/resources.py finds them either way.
+RESOURCES = (
+    "config/**/*.json",
+    "cffi_build/include/mxrc/*.def",
+    "cffi_build/include/mxrc/layout.h",
+)
 
 
 # For the core's own sources; the C file that cffi writes around them could not pass.

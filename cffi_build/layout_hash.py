@@ -1,10 +1,10 @@
 """Hash of everything both sides of the segment must agree on.
 
-The first 8 bytes (big-endian) of the SHA-256 over the tokens of layout.h, events.def and metrics.def.
-Comments, white space and line breaks do not count, the contents of string literals do.
+The first 8 bytes (big-endian) of the SHA-256 over the tokens of layout.h, events.def and
+metrics.def. Comments, white space and line breaks do not count, the contents of string literals do.
 
     python cffi_build/layout_hash.py                print the hash
-    python cffi_build/layout_hash.py --header FILE  write it as a C header, for builds without Python
+    python cffi_build/layout_hash.py --header FILE  write a C header, for builds without Python
 """
 
 from __future__ import annotations

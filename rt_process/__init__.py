@@ -1,0 +1,1 @@
+"""The real-time process: prepares a thread for real time and hands it to the C executive."""

@@ -1,0 +1,33 @@
+"""What every test may use: the marker of its folder, names and ports of its own, honest skips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import SHM_DIR, unique_instance
+
+TESTS = Path(__file__).resolve().parent
+FOLDER_MARKERS = ("unit", "integration", "stress", "lab")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the folder it is in."""
+    for item in items:
+        if TESTS in item.path.parents:
+            folder = item.path.relative_to(TESTS).parts[0]
+            if folder in FOLDER_MARKERS:
+                item.add_marker(getattr(pytest.mark, folder))
+
+
+@pytest.fixture
+def instance() -> Iterator[str]:
+    """An instance name nobody else uses; the test must have removed its segment when it ends."""
+    name = unique_instance()
+    yield name
+    left = sorted(path for path in SHM_DIR.iterdir() if name in path.name)
+    for path in left:
+        path.unlink(missing_ok=True)
+    assert not left, f"left behind in shared memory: {[path.name for path in left]}"
