@@ -1,0 +1,78 @@
+"""A whole configuration, as loaded and checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from shared.config.models.api import ApiConfig
+from shared.config.models.cpu_affinity import CpuAffinityConfig
+from shared.config.models.datastore import DataStoreConfig
+from shared.config.models.failover_policy import FailoverPolicyConfig
+from shared.config.models.instance import InstanceConfig
+from shared.config.models.logging import LoggingConfig
+from shared.config.models.numa_binding import NumaBindingConfig
+from shared.config.models.robot import RobotConfig
+from shared.config.models.rt_schedule import RtScheduleConfig
+from shared.config.models.tasks import TaskDefinition
+from shared.config.models.tracing_config import TracingConfig
+from shared.config.paths import Paths
+
+
+@dataclass(frozen=True)
+class Config:
+    """One attribute per file, named like it, and what follows from them.
+
+    tasks: id or pattern -> definition.
+    paths: the folders in force.
+    directory: where the files were read.
+    api_token: the token from api.json or its token_file, or None.
+    absent: stems of files that were not there, so that their defaults are in force.
+    """
+
+    instance: InstanceConfig
+    cpu_affinity: CpuAffinityConfig
+    numa_binding: NumaBindingConfig
+    failover_policy: FailoverPolicyConfig
+    tracing_config: TracingConfig
+    rt_schedule: RtScheduleConfig
+    robot: RobotConfig
+    datastore: DataStoreConfig
+    logging: LoggingConfig
+    api: ApiConfig
+    tasks: Mapping[str, TaskDefinition]
+    paths: Paths
+    directory: Path
+    api_token: SecretStr | None = None
+    absent: tuple[str, ...] = ()
+
+    @property
+    def instance_name(self) -> str:
+        """Name of the instance: configured, or one per user."""
+        return self.instance.instance or f"u{os.getuid()}"
+
+    def find_task(self, task_id: str) -> TaskDefinition | None:
+        """The definition that serves `task_id`: its own, else the most specific pattern.
+
+        The most specific pattern has the most literal characters; of equals the first by name.
+        """
+        own = self.tasks.get(task_id)
+        if own is not None and own.id is not None:
+            return own
+        matches = [
+            definition
+            for definition in self.tasks.values()
+            if definition.pattern is not None and fnmatchcase(task_id, definition.pattern)
+        ]
+        return min(matches, key=_specificity, default=None)
+
+
+def _specificity(definition: TaskDefinition) -> tuple[int, str]:
+    pattern = definition.pattern or ""
+    literals = len(pattern) - pattern.count("*") - pattern.count("?")
+    return -literals, pattern

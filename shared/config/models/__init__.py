@@ -1,0 +1,1 @@
+"""One module per configuration file; its name is the file's stem."""

@@ -1,0 +1,172 @@
+"""tasks/*.json: task definitions, one a file. A Task runs one Sequence of Actions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from shared.config.base import ConfigFile, ConfigModel, Fault, refuse, setting
+from shared.config.models.actions import Action, Hold, Wait
+from shared.config.models.names import Name, TaskId, TaskPattern
+
+MAX_ACTIONS = 62
+"""A program has 63 operations (layout.h), the last of them ends it."""
+
+ParameterValue = bool | int | float | Annotated[str, Field(max_length=255)]
+AfterInterruption = Literal["resume", "restart", "fail"]
+
+
+class Sequence(ConfigModel):
+    """An ordered list of actions."""
+
+    name: Name = setting(
+        scope="live", meaning="Name in logs, traces and the API.", trouble="Nothing."
+    )
+    actions: tuple[Action, ...] = setting(
+        scope="live",
+        min_length=1,
+        max_length=MAX_ACTIONS,
+        meaning="The steps, in order.",
+        trouble="An empty sequence is refused.",
+    )
+
+    @model_validator(mode="after")
+    def _rules(self) -> Sequence:
+        faults = []
+        names: set[str] = set()
+        for index, action in enumerate(self.actions):
+            place = ("actions", index)
+            if action.name in names:
+                faults.append(Fault((*place, "name"), "must be a name that no other step has"))
+            names.add(action.name)
+            if isinstance(action, (Wait, Hold)) and action.timeout_ms is not None:
+                needed_ms = action.parameters.duration_s * 1000
+                if action.timeout_ms <= needed_ms:
+                    faults.append(
+                        Fault(
+                            (*place, "timeout_ms"),
+                            f"must be above the duration ({needed_ms:g} ms)",
+                            "or leave it out: the action ends by itself",
+                        )
+                    )
+        if faults:
+            refuse(*faults)
+        return self
+
+
+class Trigger(ConfigModel):
+    """A condition on a key of the data store that starts a triggered task."""
+
+    key: Name = setting(
+        scope="live",
+        meaning="Key of datastore.json: bool, int64 or double.",
+        trouble="An unknown key is refused at load.",
+    )
+    op: Literal["==", "!=", "<", "<=", ">", ">="] = setting(
+        "==",
+        scope="live",
+        meaning="Comparison: key op value.",
+        trouble="bool knows == and != only.",
+    )
+    value: bool | int | float = setting(
+        scope="live",
+        meaning="What to compare with, of the key's type.",
+        trouble="Another type is refused at load.",
+    )
+    on: Literal["edge", "level"] = setting(
+        "edge",
+        scope="live",
+        meaning="edge: when the condition becomes true; level: again while it is true.",
+        trouble="level starts the task again as soon as it has ended.",
+    )
+
+
+class TaskDefinition(ConfigFile):
+    """What a user starts."""
+
+    id: TaskId | None = setting(
+        None,
+        scope="live",
+        meaning="Id of the definition; this or pattern.",
+        trouble="Two definitions of one id are refused.",
+    )
+    pattern: TaskPattern | None = setting(
+        None,
+        scope="live",
+        meaning="Glob (* and ?) of the task ids that it serves; the most specific match wins.",
+        trouble="An id of its own always comes before a pattern.",
+    )
+    description: str = setting(
+        "", scope="live", max_length=1000, meaning="Text for people.", trouble="Nothing."
+    )
+    mode: Literal["once", "periodic", "triggered"] = setting(
+        "once",
+        scope="live",
+        meaning="Runs once, every period_ms, or when trigger says so; a start may choose another.",
+        trouble="periodic needs period_ms, triggered needs trigger.",
+    )
+    period_ms: int | None = setting(
+        None,
+        scope="live",
+        ge=1,
+        le=86_400_000,
+        meaning="Period in ms: a multiple of the cycle's period; required by mode periodic.",
+        trouble="A run that is still going at its next period is skipped and counted.",
+    )
+    trigger: Trigger | None = setting(
+        None,
+        scope="live",
+        meaning="Condition that starts it; required by mode triggered.",
+        trouble="See the fields of a trigger.",
+    )
+    priority: int = setting(
+        50,
+        scope="live",
+        ge=0,
+        le=99,
+        meaning="Among tasks that want the same axis: higher first.",
+        trouble="It is not a scheduling priority of the machine.",
+    )
+    parameters: Annotated[dict[Name, ParameterValue], Field(max_length=64)] = setting(
+        default_factory=dict,
+        default_text="{}",
+        scope="live",
+        allowed="an object of parameter name: default value (true, false, number or string)",
+        meaning="Parameters that a start may give, with their defaults.",
+        trouble="A start that gives another name is refused with 422.",
+    )
+    on_restart: AfterInterruption = setting(
+        "resume",
+        scope="live",
+        meaning="After a restart of the RT process: go on, begin anew, or fail.",
+        trouble="restart moves to the first position again, from wherever the axes are.",
+    )
+    on_safe_mode: AfterInterruption = setting(
+        "resume",
+        scope="live",
+        meaning="After SAFE_MODE, when motion goes on: go on, begin anew, or fail.",
+        trouble="As on_restart.",
+    )
+    sequence: Sequence = setting(scope="live", meaning="What it does.", trouble="Has to be there.")
+
+    @property
+    def key(self) -> str:
+        """Its id, or its pattern."""
+        return self.id or self.pattern or ""
+
+    @model_validator(mode="after")
+    def _rules(self) -> TaskDefinition:
+        faults = []
+        if (self.id is None) == (self.pattern is None):
+            field = "id" if self.id is None else "pattern"
+            faults.append(Fault((field,), "must be given if and only if the other one is not"))
+        if self.pattern is not None and not set(self.pattern) & set("*?"):
+            faults.append(Fault(("pattern",), "must have a '*' or a '?' in it", "else use id"))
+        if self.mode == "periodic" and self.period_ms is None:
+            faults.append(Fault(("period_ms",), "must be given with mode periodic"))
+        if self.mode == "triggered" and self.trigger is None:
+            faults.append(Fault(("trigger",), "must be given with mode triggered"))
+        if faults:
+            refuse(*faults)
+        return self
