@@ -1,0 +1,481 @@
+"""What the parts of the Non-RT process offer each other. Parts import this file, never each other.
+
+A Protocol here is a service name too: `context.provide(TaskService, service)`,
+`context.get(TaskService)`. All methods may be called from any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+    from shared.trace_context import TraceContext
+
+    from nonrt_process.plugins import Plugin
+
+ProcessName = Literal["rt_process", "non_rt_process"]
+PROCESSES: tuple[ProcessName, ...] = ("rt_process", "non_rt_process")
+
+
+# ---- Problems: what an HTTP handler may raise; the api answers with problem+json (RFC 9457) --
+
+
+class Problem(Exception):  # noqa: N818
+    """Something that the caller has to know, with the HTTP status that says so.
+
+    detail: one sentence for a person: what was wrong, with the value, and what to do.
+    extensions: further members of the problem document. headers: of the answer.
+    """
+
+    status = 500
+    title = "Internal error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extensions = dict(extensions or {})
+
+
+class UnknownDefinition(Problem):
+    """No task definition of that id, and no pattern matches."""
+
+    status, title = 404, "Unknown task definition"
+
+
+class UnknownTask(Problem):
+    """No task of that id was ever accepted (or it is no longer kept)."""
+
+    status, title = 404, "Unknown task"
+
+
+class DuplicateActive(Problem):
+    """A task of that id is still active."""
+
+    status, title = 409, "Task is active"
+
+
+class InvalidTask(Problem):
+    """The request is well-formed and yet asks for something that is not allowed."""
+
+    status, title = 422, "Invalid task"
+
+
+class QueueFull(Problem):
+    """No room; retry_after_s says when to try again."""
+
+    status, title = 429, "Queue is full"
+
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(1, retry_after_s))})
+        self.retry_after_s = retry_after_s
+
+
+class NotPrimary(Problem):
+    """This host does not drive the outputs, or its RT process is absent."""
+
+    status, title = 503, "Not available here"
+
+
+class RtAbsent(Problem):
+    """No RT process is attached that could answer."""
+
+    status, title = 503, "RT process is absent"
+
+
+class RtNoReply(Problem):
+    """The RT process took too long to answer a command; whether it was carried out is not known."""
+
+    status, title = 504, "No answer from the RT process"
+
+
+class Refused(Problem):
+    """The RT process refused a command; `result` is its reason (enum mxrc_result)."""
+
+    status, title = 409, "Refused by the RT process"
+
+    def __init__(self, detail: str, result: int, result_name: str) -> None:
+        super().__init__(detail, extensions={"result": result_name})
+        self.result = result
+
+
+# ---- Commands to RT --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A record of the command queue (struct mxrc_command); kinds are MXRC_COMMAND_*.
+
+    trace: the span that this command is sent in: parent of what RT starts because of it.
+    """
+
+    kind: int
+    key: int = 0
+    execution_id: int = 0
+    axes: int = 0
+    args: tuple[float, ...] = ()
+    program: int = 0
+    program_bytes: int = 0
+    program_crc: int = 0
+    not_before_ns: int = 0
+    task_id: str = ""
+    trace: TraceContext | None = None
+
+
+class Sent(NamedTuple):
+    """Where a command went: the MXRC_EVENT_REPLY with reply_to == number answers it."""
+
+    generation: int
+    number: int
+
+
+class Reply(NamedTuple):
+    """Answer of RT to a command."""
+
+    result: int
+    result_name: str
+    cycle: int
+    time_ns: int
+    state: int
+
+
+class CommandPort(Protocol):
+    """The one way to send commands to RT (the queue has a single producer)."""
+
+    def send(self, command: Command) -> Sent:
+        """Put a command into the queue and return at once. Raises RtAbsent, QueueFull."""
+
+    def call(self, command: Command, timeout_s: float = 1.0) -> Reply:
+        """Send and wait for RT's reply. Raises RtAbsent, QueueFull, RtNoReply, Refused."""
+
+    def free(self) -> int:
+        """Commands that the queue takes now; 0 while RT is absent."""
+
+
+# ---- Tasks -----------------------------------------------------------------------------------
+
+TaskMode = Literal["once", "periodic", "triggered"]
+TaskStatus = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A task that is durable from now on. trace_id: 32 hex digits."""
+
+    task_id: str
+    execution_id: int
+    trace_id: str
+
+
+class TaskService(Protocol):
+    """Accepts, remembers and dispatches tasks (tasks plugin). Infos are JSON-ready objects."""
+
+    def start(
+        self,
+        task_id: str,
+        mode: TaskMode,
+        definition: str | None,
+        parameters: Mapping[str, Any],
+        trace: TraceContext,
+    ) -> Accepted:
+        """Raises UnknownDefinition, DuplicateActive, InvalidTask, QueueFull, NotPrimary."""
+
+    def list(self, offset: int, limit: int, status: TaskStatus | None) -> dict[str, Any]:
+        """A page of tasks, newest first."""
+
+    def get(self, task_id: str) -> dict[str, Any]:
+        """Newest execution of that id; raises UnknownTask."""
+
+    def cancel(self, task_id: str) -> dict[str, Any]:
+        """Asks for its end; raises UnknownTask, or Refused when it is not active."""
+
+    def counts_by_status(self) -> Mapping[str, int]:
+        """Tasks kept, by status (all statuses present)."""
+
+    def queue_depth(self) -> int:
+        """Accepted tasks that RT has not been sent yet."""
+
+
+# ---- Tracing ---------------------------------------------------------------------------------
+
+
+class ServerSpan(Protocol):
+    """A span of an HTTP request under way."""
+
+    @property
+    def context(self) -> TraceContext:
+        """Its identity: the answer's traceparent, and the parent of what the request starts."""
+
+    def end(self, route: str | None, status_code: int, error: BaseException | None = None) -> None:
+        """End it. route: the path template that matched, for the name; None: none matched."""
+
+
+class ServerTracer(Protocol):
+    """Makes the server spans (traces plugin)."""
+
+    def start(
+        self, method: str, path: str, parent: TraceContext | None, attributes: Mapping[str, Any]
+    ) -> ServerSpan:
+        """Begin a span of kind SERVER; parent None starts a trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedSpan:
+    """A span that another part made, on its way to the exporter. Ids are raw bytes (16, 8, 8)."""
+
+    name: str
+    trace_id: bytes
+    span_id: bytes
+    parent_span_id: bytes
+    start_realtime_ns: int
+    end_realtime_ns: int
+    attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    error: str | None = None
+    kind: Literal["INTERNAL", "SERVER", "PRODUCER", "CONSUMER"] = "INTERNAL"
+
+
+class SpanSink(Protocol):
+    """Takes finished spans for export and for the local store (traces plugin)."""
+
+    def record(self, spans: Sequence[FinishedSpan]) -> None:
+        """Never blocks: beyond a bound the oldest are dropped and counted."""
+
+
+class HistogramSnapshot(NamedTuple):
+    """counts[i]: observations in (edges[i-1], edges[i]]; the last count: above all edges."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum: float
+
+
+class TraceStatistics(Protocol):
+    """Figures of tracing (traces plugin). Counts begin at the start of this process."""
+
+    def spans_by_operation(self) -> Mapping[str, int]:
+        """Spans made here: operation (http.server, rt.cycle, eventbus.process) -> count."""
+
+    def export_latency_ms(self) -> HistogramSnapshot: ...
+
+    def dropped(self) -> int:
+        """Spans given up."""
+
+    def queued(self) -> int:
+        """Spans waiting in memory or on disk."""
+
+    def export_failures(self) -> int: ...
+
+
+# ---- Logs ------------------------------------------------------------------------------------
+
+
+class LogStatistics(Protocol):
+    """Figures of logging (logs plugin). Counts begin at the start of this process."""
+
+    def events_by_level(self) -> Mapping[str, int]:
+        """Lines written for this process's own log: level (trace .. critical) -> count."""
+
+    def latency_us(self) -> HistogramSnapshot:
+        """Event written in RT to its line written to the file."""
+
+    def dropped(self) -> Mapping[ProcessName, int]:
+        """Lines given up (overflow, disk) by log file."""
+
+
+# ---- Checkpoints -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The newest complete checkpoint of a process."""
+
+    checkpoint_id: str
+    file_path: str
+    realtime_ns: int
+    size_bytes: int
+
+
+class CheckpointInfo(Protocol):
+    """What is on disk (checkpoints plugin)."""
+
+    def last(self, process: ProcessName) -> Checkpoint | None: ...
+
+
+# ---- Health ----------------------------------------------------------------------------------
+
+
+class HealthStatus(IntEnum):
+    """As in the contract, and in the metric mxrc_process_health_status."""
+
+    STOPPED = 0
+    STARTING = 1
+    HEALTHY = 2
+    DEGRADED = 3
+    UNHEALTHY = 4
+    STOPPING = 5
+
+
+class Finding(NamedTuple):
+    """What a check found. reason: one sentence with the remedy; not empty unless HEALTHY."""
+
+    status: HealthStatus
+    reason: str = ""
+
+
+HEALTHY = Finding(HealthStatus.HEALTHY)
+
+
+class HealthCheck(Protocol):
+    """One question about the health of a process; Plugin.health_checks takes them."""
+
+    @property
+    def name(self) -> str:
+        """Key in the details of /health/ready: snake_case."""
+
+    @property
+    def process(self) -> ProcessName: ...
+
+    def check(self, now_ns: int) -> Finding:
+        """Look at what is in memory; never blocks. An exception counts as UNHEALTHY."""
+
+
+class HealthReport(NamedTuple):
+    """Health of a process: the worst finding; all reasons, worst first, joined by "; "."""
+
+    status: HealthStatus
+    since_ns: int
+    error_message: str
+    checks: Mapping[str, Finding]
+
+
+class HealthRegistry(Protocol):
+    """Health of both processes (health plugin)."""
+
+    def register(self, check: HealthCheck) -> None: ...
+
+    def report(self, process: ProcessName) -> HealthReport:
+        """Evaluates the checks now (microseconds)."""
+
+
+# ---- RT statistics ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RtFigures:
+    """What the RT process did lately, from its cycle ring; times in us, NaN when nothing was seen.
+
+    window_s: span of time that the means are over. fresh_ns: end of the newest cycle
+    (CLOCK_MONOTONIC; 0: none seen).
+    """
+
+    cycles: int
+    window_s: float
+    jitter_mean_us: float
+    jitter_max_us: float
+    cycle_time_mean_us: float
+    cycle_time_max_us: float
+    misses: int
+    fresh_ns: int
+    position: tuple[float, ...]
+    setpoint: tuple[float, ...]
+
+
+class RtStatistics(Protocol):
+    """Means over the last second (health plugin)."""
+
+    def figures(self) -> RtFigures: ...
+
+
+# ---- Consumers, metrics, HTTP ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerFigures:
+    """How a consumer keeps up. Losses are those of this generation, kept in its cursor.
+
+    lag_events, lag_cycles: records written and not yet done with. failures: batches given up.
+    """
+
+    name: str
+    lag_events: int
+    lag_cycles: int
+    lost_events: int
+    lost_cycles: int
+    failures: int
+    alive: bool
+
+
+class ConsumerMonitor(Protocol):
+    """All consumers (frame)."""
+
+    def consumers(self) -> Sequence[ConsumerFigures]: ...
+
+
+class MetricSource(Protocol):
+    """Further metric families of a part; Plugin.metrics takes them."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Families of prometheus_client.core; label `process`; base units; quick."""
+
+
+class PluginList(Protocol):
+    """The parts of this process (frame): metrics and api take what they contributed."""
+
+    def plugins(self) -> Sequence[Plugin]: ...
+
+
+class Endpoints(Protocol):
+    """Addresses in force (frame), published in the segment and in the endpoints file."""
+
+    def publish(self, name: str, host: str, port: int) -> None: ...
+
+    def ports(self) -> Mapping[str, int]:
+        """Port in force of "http" and "metrics"."""
+
+
+class Heart(Protocol):
+    """What the heart knows (frame)."""
+
+    def problem(self) -> str | None:
+        """Why there is no segment (one line for a person), or None."""
+
+    def attached_since_ns(self) -> int | None: ...
+
+    def last_beat_ns(self) -> int: ...
+
+    def start_count(self) -> int:
+        """Non-RT processes that attached to this generation so far, this one included; 0: none."""
+
+
+# ---- Runtime settings of RT ------------------------------------------------------------------
+
+
+class RuntimeSettings(Protocol):
+    """Log levels and sampling in force, which RT reads every cycle (frame)."""
+
+    def log_levels(self) -> dict[str, Any]:
+        """{"level": ..., "loggers": {name: level}}: what is configured now."""
+
+    def set_log_levels(self, level: str | None, loggers: Mapping[str, str | None]) -> None:
+        """Level None: as it is; of a logger: its own entry goes. Raises InvalidSetting."""
+
+    def sampling(self) -> dict[str, Any]: ...
+
+    def set_sampling(self, rates: Mapping[str, float]) -> None:
+        """Keys as in tracing_config.json; raises InvalidSetting."""
+
+
+class InvalidSetting(Problem):
+    """A change of a setting was refused; the old one stays in force."""
+
+    status, title = 422, "Setting refused"

@@ -1,0 +1,73 @@
+"""The parts of the Non-RT process, in the order in which they are made and started.
+
+Each module has `create(context) -> Plugin`. To add a part: a package, a line here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from nonrt_process.consumer import Consumer
+from nonrt_process.context import Context
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    from nonrt_process.interfaces import HealthCheck, MetricSource
+
+MODULES: Final = (
+    "nonrt_process.logs.plugin",
+    "nonrt_process.health.plugin",
+    "nonrt_process.traces.plugin",
+    "nonrt_process.tasks.plugin",
+    "nonrt_process.checkpoints.plugin",
+    "nonrt_process.metrics.plugin",
+    "nonrt_process.api.plugin",
+)
+
+
+class StartRefusedError(Exception):
+    """A part cannot start; str() is one line for the person who can remove the reason."""
+
+
+class Plugin:
+    """One part of the process.
+
+    Life: create(context) of all modules in order (provide services, subscribe to the configuration;
+    nothing of another part may be required yet), then start() of all in order, then the pumps of
+    all consumers run. At the end, in reverse order: the pumps of its consumers drain and end, then
+    stop() is called. create and start raise StartRefusedError with one line for a person.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        consumers: Sequence[Consumer] = (),
+        routers: Sequence[APIRouter] = (),
+        health_checks: Sequence[HealthCheck] = (),
+        metrics: Sequence[MetricSource] = (),
+    ) -> None:
+        self.name = name
+        self.consumers = tuple(consumers)
+        self.routers = tuple(routers)
+        self.health_checks = tuple(health_checks)
+        self.metrics = tuple(metrics)
+
+    def start(self) -> None:
+        """Open files, start threads; services of the other parts are there."""
+
+    def stop(self) -> None:
+        """Flush and close; returns within a few seconds whatever happens."""
+
+
+def create_plugins(context: Context, modules: Sequence[str] = MODULES) -> list[Plugin]:
+    """Import and make the parts; raises what their create() raises."""
+    plugins: list[Plugin] = []
+    for path in modules:
+        plugin = importlib.import_module(path).create(context)
+        assert isinstance(plugin, Plugin), path
+        plugins.append(plugin)
+    return plugins
