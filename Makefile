@@ -52,7 +52,7 @@ $(VENV_STAMP): pyproject.toml setup.py
 	@scripts/check-prerequisites.sh $(PYTHON) $(CC)
 	@[[ -x $(BIN)/python ]] || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) ..."
-	@$(BIN)/python -m pip install -q --disable-pip-version-check 'setuptools>=77' wheel 'cffi>=1.16'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check 'setuptools>=77' wheel 'cffi>=1.17'
 	@MXRC_SKIP_EXT=1 $(BIN)/python -m pip install -q --disable-pip-version-check \
 		--no-build-isolation -e '.[dev]'
 	@touch $@

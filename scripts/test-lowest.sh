@@ -12,7 +12,7 @@ for requirement in importlib.metadata.requires("mxrc") or []:
     if "extra ==" not in requirement:
         print(re.sub(r"\s*>=\s*", "==", requirement))
 CONSTRAINTS
-"$environment/bin/python" -m pip install -q --disable-pip-version-check 'setuptools>=77' 'cffi>=1.16'
+"$environment/bin/python" -m pip install -q --disable-pip-version-check 'setuptools>=77' 'cffi>=1.17'
 MXRC_SKIP_EXT=1 "$environment/bin/python" -m pip install -q --disable-pip-version-check \
     --no-build-isolation -c build/lowest.txt -e '.[dev]'
 "$environment/bin/python" -m pytest -q tests/unit -p no:cacheprovider

@@ -23,7 +23,7 @@ for version in 3.10 3.11 3.12 3.13; do
     echo "Python $version: $interpreter"
     environment=build/pythons/$version
     [[ -x $environment/bin/python ]] || "$interpreter" -m venv "$environment"
-    "$environment/bin/python" -m pip install -q --disable-pip-version-check 'setuptools>=77' 'cffi>=1.16'
+    "$environment/bin/python" -m pip install -q --disable-pip-version-check 'setuptools>=77' 'cffi>=1.17'
     MXRC_SKIP_EXT=1 "$environment/bin/python" -m pip install -q --disable-pip-version-check \
         --no-build-isolation -e '.[dev]'
     tested+=("$version")
