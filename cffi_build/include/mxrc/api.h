@@ -74,6 +74,7 @@ struct mxrc_segment {
     int member; /* index of an attached RT process, -1 none */
     uint64_t generation;
     char name[MXRC_TEXT_BYTES]; /* of the shared-memory object, with leading '/' */
+    int lock; /* instance lock held by the creator of a generation until publication, else -1 */
 };
 
 /* What opening found; also the return value of open and attach. */
@@ -97,13 +98,22 @@ int mxrc_lock_file(const char *path, int timeout_ms, char *error, size_t error_b
 void mxrc_unlock_file(int descriptor);
 
 /* RT: under the lock, attach to the live generation or create one, and claim a member. A generation without a
- * live member and with another shape (config_hash, geometry, layout) or of an earlier boot is replaced: unlinked and made anew. *created tells. */
+ * live member and with another shape (config_hash, geometry, layout), of an earlier boot, or never published is
+ * replaced by a new one.
+ * *created = 1: this process made the generation. It is BUILDING, the lock stays held and every region is writable:
+ * fill NAMES_RT, DATA_DIRECTORY and first values, then call mxrc_segment_publish. Others get MXRC_OPEN_BUILDING
+ * until then. Detaching (or dying) before publication gives the generation up. */
 int mxrc_segment_open_rt(struct mxrc_segment *segment, const char *name, const char *lock_path,
                          const struct mxrc_geometry *geometry, int *created, char *error, size_t error_bytes);
-/* Non-RT, inspector: attach only. */
+/* Makes the generation of its creator LIVE: regions of other writers become read-only, the lock is let go.
+ * 0, EINVAL when there is nothing to publish, or the errno of the remapping (nothing published then). */
+int mxrc_segment_publish(struct mxrc_segment *segment);
+/* Non-RT, inspector: attach only. Only the inspector gets a retired generation or one of an earlier boot. Non-RT is
+ * refused (MXRC_OPEN_BUSY) while another live process is the Non-RT process of nonrt_status. */
 int mxrc_segment_attach(struct mxrc_segment *segment, const char *name, int access, char *error, size_t error_bytes);
 void mxrc_segment_detach(struct mxrc_segment *segment); /* releases the member; unmaps */
-/* The last RT process of an orderly STOP: mark retired and unlink. */
+/* The last RT process of an orderly STOP: mark retired and unlink. MXRC_OPEN_BUSY and nothing done while another live
+ * RT process is attached; MXRC_OPEN_ABSENT or MXRC_OPEN_FOREIGN when the name is no longer this generation's. */
 int mxrc_segment_retire(struct mxrc_segment *segment, const char *lock_path, char *error, size_t error_bytes);
 /* 0 when the object of that name is still this generation, else MXRC_OPEN_ABSENT or MXRC_OPEN_FOREIGN. */
 int mxrc_segment_current(const struct mxrc_segment *segment);
@@ -119,26 +129,38 @@ struct mxrc_ring {
     uint8_t *slots;
     uint64_t mask;
     uint64_t slot_bytes;
+    uint32_t region_id;
+    uint32_t reserved;
 };
 
+/* 0, ENOENT (no such region) or EINVAL (not a ring). */
 int mxrc_ring_open(struct mxrc_ring *ring, const struct mxrc_segment *segment, uint32_t region_id);
 /* Writer side: copies slot_bytes - 8 bytes after the sequence word of `record`. Returns the record's number. */
 uint64_t mxrc_ring_publish(struct mxrc_ring *ring, const void *record);
 /* A successor's first act: see layout.h. Returns 0 nothing to do, 1 completed record published, 2 tombstone. */
 int mxrc_ring_recover(struct mxrc_ring *ring);
-/* Reader: copies up to max records from *cursor on, advances it, adds what was overwritten before it could be read to *lost. */
+/* Reader: copies up to max records from *cursor on, advances it, adds what was overwritten before it could be read to *lost.
+ * A reader that was lapped goes on at head - capacity + capacity / 16. Record n comes with seq = 2n + 2. A cursor beyond
+ * head (of another generation) is set to head. Returns the number of records; 0 is no error: read again later. */
 uint64_t mxrc_ring_read(const struct mxrc_ring *ring, uint64_t *cursor, void *out, uint64_t max, uint64_t *lost);
 /* One record by number: 1 copied, 0 not there any more (or not yet). */
 int mxrc_ring_read_one(const struct mxrc_ring *ring, uint64_t number, void *out);
 
 /* Command queue: bounded, single producer (Non-RT), single consumer (RT). */
 uint64_t mxrc_command_free(const struct mxrc_segment *segment);
-/* 0, or EAGAIN when full; *number becomes the command's number. */
+/* 0, EAGAIN when full, or EPERM (not attached as Non-RT); *number becomes the command's number. Sets seq, and time_ns where
+ * it is 0. A command that a dead Non-RT process had not finished sending is dropped: nobody was told it was accepted. */
 int mxrc_command_send(struct mxrc_segment *segment, struct mxrc_command *command, uint64_t *number);
 
-/* Sequence-locked documents and data cells; single writer each. */
+/* Sequence-locked documents and data cells; single writer each, which may be the successor of one that died while writing.
+ * Errors: EAGAIN (read: being written all the time, or the writer died in it), EMSGSIZE (does not fit; read: *bytes is the
+ * size needed). `target`, `source` and capacity of the shared side are multiples of 8; a reader's capacity is at
+ * most the writer's. */
 int mxrc_document_write(uint64_t *seq, void *target, uint32_t *target_bytes, uint64_t capacity, const void *text, uint32_t bytes);
 int mxrc_document_read(const uint64_t *seq, const void *source, const uint32_t *source_bytes, void *out, uint32_t capacity, uint32_t *bytes);
+/* Values: bool 1 byte (0, 1), int64 and double 8, an array exactly length * 8, a string up to length bytes.
+ * ENOENT (no such handle), EPERM (the key has another writer), EINVAL (size, type, not finite), ERANGE (outside minimum..maximum),
+ * ENODATA (read: never written). `out` has room for MXRC_DATA_BYTES. While BUILDING the creator may write every key. */
 int mxrc_data_write(const struct mxrc_segment *segment, uint32_t handle, const void *value, uint32_t bytes, uint64_t time_ns);
 int mxrc_data_read(const struct mxrc_segment *segment, uint32_t handle, void *out, uint32_t *bytes, uint64_t *time_ns);
 

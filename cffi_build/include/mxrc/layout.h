@@ -530,10 +530,10 @@ struct mxrc_command {
 
 enum mxrc_op_kind {
     MXRC_OP_END = 0,
-    MXRC_OP_MOVE_JOINTS = 1, /* args[axis] = target of the axes in `axes`; minimum jerk over duration_ns, or as long as limits need */
+    MXRC_OP_MOVE_JOINTS = 1, /* args[axis] = target of the axes in `axes`; minimum jerk over duration_ns; 0: as long as the share args[8] of the axes' limits needs (0: all of it) */
     MXRC_OP_WAIT = 2,        /* duration_ns */
     MXRC_OP_HOLD = 3,        /* hold `axes` at the set-point for duration_ns */
-    MXRC_OP_LOG = 4,         /* message TASK_LOG with args[0..3], level in `key` */
+    MXRC_OP_LOG = 4,         /* message TASK_LOG with args[0..3]: interned names, the parts of the text; level in `key` */
     MXRC_OP_SET_VALUE = 5,   /* data-store handle `key` (written by RT): args */
     MXRC_OP_SAFE_STOP = 6    /* enter SAFE_MODE */
 };
