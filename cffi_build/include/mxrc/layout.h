@@ -206,7 +206,7 @@ struct mxrc_cycle_record {
     uint16_t state;     /* enum mxrc_rt_state */
     uint16_t flags;     /* enum mxrc_cycle_flag */
     uint32_t epoch;
-    uint32_t skipped;
+    uint32_t skipped; /* slots before this one that were never run; in the first record of a PRIMARY: that had none */
     uint8_t trace_id[16]; /* of the action in progress, all zero: none */
     uint8_t span_id[8];
     uint64_t execution_id;
@@ -422,7 +422,8 @@ struct mxrc_executive_state {
     uint64_t command_tail;
     uint64_t state_since_ns;
     uint64_t span_counter;
-    uint64_t reserved[4];
+    uint64_t span_seed; /* with the counter it makes the span ids: a cycle run again makes the same ones */
+    uint64_t reserved[3];
 };
 
 /* Section 2. */
@@ -443,7 +444,7 @@ enum mxrc_task_status {
     MXRC_TASK_TIMEOUT = 5
 };
 
-/* Section 3: one execution in progress. status MXRC_TASK_PENDING with execution_id 0: free. */
+/* Section 3: one execution in progress each; only those are saved. */
 struct mxrc_task_state {
     uint64_t execution_id;
     uint64_t command_index; /* the command that started it */
@@ -454,8 +455,8 @@ struct mxrc_task_state {
     uint8_t action_span_id[8];
     uint64_t task_start_ns;
     uint64_t action_start_ns;
-    uint64_t action_start_cycle;
-    uint64_t next_run_cycle; /* periodic tasks, retries with back-off: not before this cycle */
+    uint64_t action_start_cycle; /* of the op in progress; of one not begun: not before this cycle (back-off) */
+    uint64_t next_run_cycle;     /* the run does not begin before this cycle; a periodic task's runs count from it */
     uint32_t program_crc;
     uint16_t op;
     uint16_t program_slot;
@@ -467,7 +468,11 @@ struct mxrc_task_state {
     uint64_t runs;
     uint64_t elapsed_ns; /* of the action in progress, without the time it was held */
     double start_position[MXRC_AXES];
-    double reserved[2];
+    uint64_t motion_ns;          /* of a move: time along its trajectory since it was planned (again) */
+    uint64_t motion_duration_ns; /* of that trajectory */
+    uint32_t paused;             /* 1: MXRC_COMMAND_TASK_PAUSE is in force */
+    uint32_t reserved0;
+    uint64_t reserved1;
 };
 
 /* ---- 5. Commands, programs, admin ----------------------------------------------------------------------------- */
