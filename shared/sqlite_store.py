@@ -410,7 +410,8 @@ class SqliteStore:
                 while _used_bytes(connection) > self._quota_bytes:
                     if not _transaction(connection, lambda c: self._retain(c, True)):  # type: ignore[misc]
                         break
-            connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+            # A script is stepped to its end; execute() would free one page and stop.
+            connection.executescript("PRAGMA incremental_vacuum(1000)")
         except sqlite3.Error as error:
             self.last_error = str(error)
             log.error("%s: retention failed: %s", self.path, error)
