@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,8 +41,9 @@ def describe(node: Node, schema: Node) -> str:
         return "one of " + ", ".join(json.dumps(value) for value in node["enum"])
     alternatives = node.get("anyOf") or node.get("oneOf")
     if alternatives:
-        phrases = (describe(alternative, schema) for alternative in alternatives)
-        return " or ".join(dict.fromkeys(phrases))
+        phrases = {describe(alternative, schema): None for alternative in alternatives}
+        # null first: "null or a name that begins with a letter or digit" can be read one way only.
+        return " or ".join(sorted(phrases, key=lambda phrase: phrase != "null"))
     kind = node.get("type")
     if kind in _NUMBERS:
         return f"{_NUMBERS[kind]}{_range(node)}"
@@ -115,12 +117,28 @@ def find_node(schema: Node, loc: Loc, data: Any) -> Node:
             node = node.get("items", {})
             data = data[part] if isinstance(data, list) and part < len(data) else None
         else:
-            node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
+            node = _property(node, part)
             data = data.get(part) if isinstance(data, Mapping) else None
-        if not isinstance(node, Mapping):
-            return {}
         node = resolve(node, schema)
     return _choose(node, None, data, schema) if node.get("discriminator") else node
+
+
+def _property(node: Node, name: str) -> Node:
+    """The schema of a property: declared, or one of a mapping with free names."""
+    declared: Node | None = node.get("properties", {}).get(name)
+    if declared is not None:
+        return declared
+    for pattern, value in node.get("patternProperties", {}).items():
+        if re.search(pattern, name):
+            return value  # type: ignore[no-any-return]
+    rest = node.get("additionalProperties")
+    return rest if isinstance(rest, Mapping) else {}
+
+
+def describe_names(node: Node) -> str:
+    """Words for the names that a mapping may have: "a name of ..."."""
+    patterns = node.get("patternProperties", {})
+    return " or ".join(PATTERN_WORDS.get(one, f"a name matching {one}") for one in patterns)
 
 
 def _choose(node: Node, part: str | int | None, data: Any, schema: Node) -> Node:

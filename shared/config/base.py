@@ -34,7 +34,9 @@ class Fault(NamedTuple):
 class ConfigModel(BaseModel):
     """An object of a configuration file: unknown keys and wrong types are errors, no coercion."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 class ConfigFile(ConfigModel):

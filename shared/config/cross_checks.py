@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 from shared.config.base import Fault
 from shared.config.configuration import Config
+from shared.config.errors import Loc
 from shared.config.machine import Machine, format_cpu_list
 from shared.config.models.actions import SetOutput
+from shared.config.models.cpu_affinity import ThreadPlacement
 from shared.config.models.datastore import DataStoreKey
 from shared.config.models.tasks import TaskDefinition, Trigger
 from shared.config.motion_checks import motion_faults
@@ -116,7 +118,7 @@ def machine_faults(config: Config, machine: Machine) -> Iterator[StemFault]:
     online = machine.online_cpus()
     for process in _PROCESSES:
         affinity = getattr(config.cpu_affinity, process)
-        placements = [((process,), affinity)]
+        placements: list[tuple[Loc, ThreadPlacement]] = [((process,), affinity)]
         placements += [
             ((process, "threads", index), thread) for index, thread in enumerate(affinity.threads)
         ]

@@ -1,4 +1,4 @@
-"""Reading one JSON file strictly: RFC 8259, bounded, nothing ambiguous, nothing that others may write.
+"""Reading one JSON file strictly: RFC 8259, bounded, unambiguous, and not writable by others.
 
 Beyond the grammar these are errors: a file above 1 MiB, a key given twice in an object, NaN,
 Infinity and numbers that a double cannot hold, a file that group or others may write.
@@ -115,7 +115,8 @@ def _too_deep(file: str) -> ConfigError:
 def _near(text: str, position: int) -> str:
     if position >= len(text.rstrip()):
         return "the end of the file"
-    return json.dumps(text[position : position + 16].split("\n", maxsplit=1)[0])
+    # One character only: what follows may be a token.
+    return json.dumps(text[position])
 
 
 def _object(pairs: list[tuple[str, Any]]) -> _Object:

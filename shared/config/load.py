@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,27 +84,23 @@ class _Loader:
 
     @staticmethod
     def _overridden(document: _Document, overrides: list[env.Override]) -> _Document:
-        if not overrides:
-            return document
-        content = document.content
-        document.overrides = overrides
-        document.content = env.apply(content, overrides)
-        try:
-            validation.validate(document.model, document.content, document.source_of)
-        except ConfigError:
-            # A string that looks like JSON (a token of digits, say): where the value as text is
-            # right and the value as JSON is not, it was meant as text.
-            for override in overrides:
-                if isinstance(override.value, str):
-                    continue
-                candidate = env.apply(content, overrides, as_text=[override.loc])
-                if not _wrong_at(document, candidate, override.loc) and _wrong_at(
-                    document, document.content, override.loc
-                ):
-                    document.content = candidate
-                    content = env.apply(content, [override], as_text=[override.loc])
-                    overrides = [one for one in overrides if one is not override]
-        return document
+        """The document with the overrides in place.
+
+        A value that is right as text and wrong as the JSON that it also is (a token of digits,
+        say) was meant as text.
+        """
+
+        def wrong(as_text: list[Loc]) -> set[Loc]:
+            content = env.apply(document.content, overrides, as_text=as_text)
+            return {fault.loc for fault in validation.find_faults(document.model, content)}
+
+        suspects = [one.loc for one in overrides if not isinstance(one.value, str)]
+        first = wrong([]) if suspects else set()
+        suspects = [loc for loc in suspects if loc in first]
+        second = wrong(suspects) if suspects else set()
+        as_text = [loc for loc in suspects if loc not in second]
+        content = env.apply(document.content, overrides, as_text=as_text)
+        return replace(document, content=content, overrides=overrides)
 
     def tasks(self) -> dict[str, TaskDefinition]:
         folder = self.files.get(TASKS.stem, self.directory / TASKS.stem)
@@ -166,17 +162,6 @@ class _Loader:
     def raise_problems(self) -> None:
         if self.problems:
             raise ConfigError(self.problems)
-
-
-def _wrong_at(document: _Document, content: Any, loc: Loc) -> bool:
-    from shared.config.errors import json_path
-
-    place = json_path(loc)
-    try:
-        validation.validate(document.model, content, document.source_of)
-    except ConfigError as error:
-        return any(problem.json_path == place for problem in error.problems)
-    return False
 
 
 def _check_secrets(path: Path, content: Any, mode: int, model: type[ConfigFile]) -> None:

@@ -21,7 +21,7 @@ class Machine(Protocol):
         """CPUs that the kernel keeps out of load balancing (isolcpus=, isolated partitions)."""
 
     def numa_nodes(self) -> dict[int, frozenset[int]]:
-        """Each online NUMA node and its CPUs; a machine without NUMA has node 0 with all of them."""
+        """Each online NUMA node and its CPUs; without NUMA node 0 has all of them."""
 
 
 class LinuxMachine:

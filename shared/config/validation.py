@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from shared.config.allowed import Node, describe, find_node
+from shared.config.allowed import Node, describe, describe_names, find_node
 from shared.config.base import FAULT_ERROR_TYPE, ConfigFile, Fault
 from shared.config.errors import ConfigError, Loc, Problem, json_path
 
@@ -28,12 +28,25 @@ def validate(model: type[Model], document: Any, source_of: SourceOf) -> Model:
         ConfigError: one problem for each place that is wrong, in the order of the places.
     """
     try:
-        # As JSON text: only there pydantic's strict mode takes an array for a tuple.
-        return model.model_validate_json(json.dumps(document))
+        return _parse(model, document)
     except ValidationError as error:
         schema = model.model_json_schema()
         faults = _faults(error, document, schema)
     raise ConfigError(problems_at(faults, document, source_of, schema))
+
+
+def find_faults(model: type[ConfigFile], document: Any) -> list[Fault]:
+    """What is wrong with `document`, with places from its root; empty when it is right."""
+    try:
+        _parse(model, document)
+    except ValidationError as error:
+        return _faults(error, document, model.model_json_schema())
+    return []
+
+
+def _parse(model: type[Model], document: Any) -> Model:
+    # As JSON text: only there pydantic's strict mode takes an array for a tuple.
+    return model.model_validate_json(json.dumps(document))
 
 
 def problems_at(
@@ -92,8 +105,9 @@ def _translate(detail: Any, loc: Loc, document: Any, schema: Node) -> list[Fault
         return [
             Fault((*loc, "type"), "must be one of " + ", ".join(json.dumps(tag) for tag in tags))
         ]
-    if loc and loc[-1] == "[key]":
-        loc = loc[:-1]
+    if detail["loc"] and detail["loc"][-1] == "[key]":
+        names = describe_names(find_node(schema, loc[:-1], document))
+        return [Fault(loc, f"is under a key that must be {names}")]
     node = find_node(schema, loc, document)
     return [Fault(loc, f"must be {describe(node, schema)}", _hint(node))]
 
@@ -116,7 +130,7 @@ def _hint(node: Node) -> str:
 def _shown(document: Any, loc: Loc, schema: Node) -> str:
     value = document
     for position, part in enumerate(loc):
-        if find_node(schema, loc[: position + 1], document).get("x-secret"):
+        if _is_secret(schema, loc[:position], part, document):
             return "a secret (not shown)"
         if isinstance(value, dict):
             value = value.get(str(part), _NOTHING)
@@ -130,3 +144,11 @@ def _shown(document: Any, loc: Loc, schema: Node) -> str:
     if len(text) > _MAX_VALUE_CHARACTERS:
         text = text[: _MAX_VALUE_CHARACTERS - 3] + "..."
     return text
+
+
+def _is_secret(schema: Node, parent: Loc, part: str | int, document: Any) -> bool:
+    properties = find_node(schema, parent, document).get("properties", {})
+    if part in properties:
+        return bool(properties[part].get("x-secret"))
+    # An unknown key beside a secret may be the secret's, misspelt.
+    return any(node.get("x-secret") for node in properties.values())

@@ -156,7 +156,9 @@ class NoParameters(ConfigModel):
 class MoveJoints(_Action):
     """Move axes to a position."""
 
-    type: Literal["move_joints"] = setting(scope="live", meaning="Kind of action.", trouble="-")
+    type: Literal["move_joints"] = setting(
+        scope="live", meaning="Kind of action.", trouble="Unknown: refused."
+    )
     parameters: MoveJointsParameters = setting(
         scope="live", meaning="Where to move, and how fast.", trouble="Has to be there."
     )
@@ -165,7 +167,9 @@ class MoveJoints(_Action):
 class Wait(_Action):
     """Let time pass; axes keep what they are doing."""
 
-    type: Literal["wait"] = setting(scope="live", meaning="Kind of action.", trouble="-")
+    type: Literal["wait"] = setting(
+        scope="live", meaning="Kind of action.", trouble="Unknown: refused."
+    )
     parameters: DurationParameters = setting(
         scope="live", meaning="How long.", trouble="Has to be there."
     )
@@ -174,7 +178,9 @@ class Wait(_Action):
 class Hold(_Action):
     """Hold all axes of the task at their set-points."""
 
-    type: Literal["hold"] = setting(scope="live", meaning="Kind of action.", trouble="-")
+    type: Literal["hold"] = setting(
+        scope="live", meaning="Kind of action.", trouble="Unknown: refused."
+    )
     parameters: DurationParameters = setting(
         scope="live", meaning="How long.", trouble="Has to be there."
     )
@@ -183,7 +189,9 @@ class Hold(_Action):
 class Log(_Action):
     """Write a line to the RT log."""
 
-    type: Literal["log"] = setting(scope="live", meaning="Kind of action.", trouble="-")
+    type: Literal["log"] = setting(
+        scope="live", meaning="Kind of action.", trouble="Unknown: refused."
+    )
     parameters: LogParameters = setting(
         scope="live", meaning="What to log.", trouble="Has to be there."
     )
@@ -192,7 +200,9 @@ class Log(_Action):
 class SetOutput(_Action):
     """Write a value to the data store."""
 
-    type: Literal["set_output"] = setting(scope="live", meaning="Kind of action.", trouble="-")
+    type: Literal["set_output"] = setting(
+        scope="live", meaning="Kind of action.", trouble="Unknown: refused."
+    )
     parameters: SetOutputParameters = setting(
         scope="live", meaning="What to write.", trouble="Has to be there."
     )
@@ -201,7 +211,9 @@ class SetOutput(_Action):
 class SafeStop(_Action):
     """Enter SAFE_MODE: each axis does what robot.json says."""
 
-    type: Literal["safe_stop"] = setting(scope="live", meaning="Kind of action.", trouble="-")
+    type: Literal["safe_stop"] = setting(
+        scope="live", meaning="Kind of action.", trouble="Unknown: refused."
+    )
     parameters: NoParameters = setting(
         scope="live", default_factory=NoParameters, meaning="None.", trouble="Has to be empty."
     )

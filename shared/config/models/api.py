@@ -69,6 +69,7 @@ class ApiConfig(ConfigFile):
     token: SecretStr | None = setting(
         None,
         secret=True,
+        scope="live",
         min_length=16,
         max_length=4096,
         allowed="null or a string of at least 16 characters",
@@ -77,6 +78,7 @@ class ApiConfig(ConfigFile):
     )
     token_file: str | None = setting(
         None,
+        scope="live",
         pattern=r"^/",
         max_length=4096,
         allowed="null or an absolute path",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from pydantic import model_validator
 
@@ -21,7 +21,7 @@ _TYPE_PATTERN = r"^(bool|int64|double|string|double\[([1-9]|1[0-6])\])$"
 _VECTOR = re.compile(r"double\[(\d+)\]")
 
 
-def _number(value: object) -> bool:
+def _number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

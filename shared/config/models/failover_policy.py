@@ -25,7 +25,7 @@ class FailoverPolicy(ConfigModel):
         scope="live",
         ge=1,
         le=3_600_000,
-        meaning="Time after which a check that got no answer has failed, in ms; below the interval.",
+        meaning="Time in ms after which a check without an answer has failed; below the interval.",
         trouble="Too short for a loaded machine: checks fail without a fault.",
     )
     failure_threshold: int = setting(
@@ -66,7 +66,7 @@ class FailoverPolicy(ConfigModel):
     enable_state_recovery: bool = setting(
         True,
         scope="live",
-        meaning="A restarted process goes on from the state block, else from the newest checkpoint.",
+        meaning="A restarted process goes on from the state block, else the newest checkpoint.",
         trouble="false: every restart begins with no task and no state.",
     )
     checkpoint_interval_sec: float = setting(

@@ -34,7 +34,7 @@ class Wait(ConfigModel):
     spin_margin_us: Annotated[int, Field(ge=0, le=50_000)] | Literal["auto"] = setting(
         100,
         scope="live",
-        meaning="Hybrid: time in us to spin before a slot, at most half the period; auto: measured.",
+        meaning="Hybrid: us to spin before a slot, at most half the period; auto: measured.",
         trouble="Too small: jitter as with sleep. Large values burn the CPU.",
     )
 
@@ -56,7 +56,7 @@ class ScheduleEntry(ConfigModel):
         0,
         ge=0,
         le=60_000_000,
-        meaning="Offset of its first slot in us: a multiple of the cycle's period_us, below period_us.",
+        meaning="Offset of its first slot in us: a multiple of the cycle's, below its period_us.",
         trouble="Entries of one period and phase share their slots: spread them by phase.",
     )
     wcet_us: float = setting(
