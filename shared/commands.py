@@ -1,7 +1,7 @@
-"""The command queue to the RT process: bounded, one producer (Non-RT), one consumer. Needs no numpy.
+"""The command queue to the RT process: bounded, one producer (Non-RT), one consumer.
 
-A compiled task travels in a slot of the staging region; RT copies it when it takes the command, so that a slot
-is free again once the command that named it is consumed.
+A compiled task travels in a slot of the staging region; RT copies it when it takes the command, so
+that a slot is free again once the command that named it is consumed. Needs no numpy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class CommandQueueFull(MxrcError):
 
 @dataclass(frozen=True, slots=True)
 class CommandTrace:
-    """Trace context of what a command starts: W3C ids (16 and 8 bytes) and flags (bit 0: sampled)."""
+    """Trace context of what a command starts: W3C ids (16 and 8 bytes), flags (bit 0: sampled)."""
 
     trace_id: bytes
     span_id: bytes
@@ -62,7 +62,7 @@ class CommandQueue:
 
     @property
     def consumed(self) -> int:
-        """Commands that RT has taken in this generation; command n is taken when this is above n."""
+        """Commands that RT has taken in this generation: command n is when this is above n."""
         return int(self._status.command_tail)
 
     def send_event(self, event: RtEvent, trace: CommandTrace | None = None) -> int:
@@ -113,9 +113,10 @@ class CommandQueue:
         trace: CommandTrace | None = None,
         not_before_ns: int = 0,
     ) -> int:
-        """Start a task: stage its program (shared.program) and send the command; returns its number.
+        """Start a task: stage its program (shared.program), send the command; returns its number.
 
-        execution_id: > 0, unique in the instance for ever. not_before_ns: CLOCK_MONOTONIC, 0: at once.
+        execution_id: > 0, unique in the instance for ever.
+        not_before_ns: CLOCK_MONOTONIC, 0: at once.
 
         Raises:
             CommandQueueFull: no room in the queue or no free staging slot.
@@ -130,7 +131,8 @@ class CommandQueue:
         if not self.free:
             raise CommandQueueFull("the command queue to RT is full")
         slot = self._free_slot()
-        # Nobody reads the slot: its last command is consumed. The queue's release store publishes it.
+        # Nobody reads the slot: its last command is consumed. The release store of the queue's
+        # head publishes it.
         ffi.memmove(self._staging + slot, program, len(program))
         header = ffi.from_buffer("struct mxrc_program *", program)
         fields = {

@@ -1,6 +1,7 @@
 """The door to the C core: the only module that imports `shared._core`.
 
-`ffi` and `lib` are cffi's; the functions are documented in cffi_build/include/mxrc/api.h. Needs no numpy.
+`ffi` and `lib` are cffi's; the functions are documented in cffi_build/include/mxrc/api.h.
+Needs no numpy.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ try:
     from shared._core import ffi, lib
 except ImportError as error:
     raise ImportError(
-        f"the C core (shared._core) is missing or does not fit this Python: {error}; run `make build`"
+        f"the C core (shared._core) is missing or does not fit: {error}; run `make build`"
     ) from error
 
 __all__ = [

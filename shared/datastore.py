@@ -1,9 +1,11 @@
 """The data store: named, typed values in shared memory. Needs no numpy.
 
-The directory (names, types, limits, writers) is written by the creator of the segment from datastore.json and
-describes the values on its own. Each value has a cell under a sequence word with one writer.
+The directory (names, types, limits, writers) is written by the creator of the segment from
+datastore.json and describes the values on its own. Each value has a cell under a sequence word with
+one writer.
 
-Values as bytes: bool uint8_t 0 or 1, int64 int64_t, double and double[N] double, string UTF-8 without NUL.
+Values as bytes: bool uint8_t 0 or 1, int64 int64_t, double and double[N] double, string UTF-8
+without NUL.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of the directory. handle: its index. definition: as in datastore.json (default left out)."""
+    """A key of the directory. handle: its index. definition: as in datastore.json, but default."""
 
     handle: int
     type: DataType
@@ -131,7 +133,7 @@ def _write(raw: Any, handle: int, value: bytes) -> None:
 
 
 class DataStore:
-    """The data store of one generation. Reading is safe from several threads, writing from one at a time."""
+    """The data store of one generation. Any thread may read, one at a time write."""
 
     def __init__(self, segment: Segment) -> None:
         self._raw = segment.raw

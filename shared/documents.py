@@ -2,7 +2,7 @@
 
 member document  what an RT process's main thread says about itself: placement, degraded reasons
 Non-RT document  ports in force, status
-admin request    what Non-RT asks the main thread of the PRIMARY; answered by the member's admin_reply
+admin request    what Non-RT asks the main thread of the PRIMARY; answered by its admin_reply
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""metrics.def in Python: what the RT thread counts, and how its histograms become Prometheus buckets.
+"""metrics.def in Python: what the RT thread counts, its histograms as Prometheus buckets.
 
 Needs no numpy.
 """
@@ -19,7 +19,7 @@ BUCKETS: Final = int(lib.MXRC_HISTOGRAM_BUCKETS)
 
 @dataclass(frozen=True, slots=True)
 class CounterDef:
-    """index: into rt_metrics.counter. label: value of the metric's own label, "" when it has none."""
+    """index: into rt_metrics.counter. label: value of the metric's own label, "": it has none."""
 
     index: int
     name: str
@@ -29,8 +29,9 @@ class CounterDef:
 
 @dataclass(frozen=True, slots=True)
 class HistogramDef:
-    """index: into rt_metrics.histogram. edges: upper bounds in the exported unit = stored ns * scale.
+    """A histogram of the RT thread.
 
+    index: into rt_metrics.histogram. edges: upper bounds in the exported unit = stored ns * scale.
     bucket_ends: for each edge, how many of the stored buckets lie at or below it.
     """
 
@@ -42,7 +43,7 @@ class HistogramDef:
     bucket_ends: tuple[int, ...]
 
     def cumulative(self, buckets: Sequence[int]) -> list[int]:
-        """Count of values <= each edge, from the stored buckets (shape (BUCKETS,)), +Inf left out."""
+        """Count of values <= each edge, from the stored buckets, shape (BUCKETS,); without +Inf."""
         sums = [0, *accumulate(int(count) for count in buckets)]
         return [sums[end] for end in self.bucket_ends]
 

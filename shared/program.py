@@ -1,7 +1,8 @@
 """Compile a task definition to the program that the executive runs. Needs no numpy.
 
-A program is a header and a list of operations of fixed size (struct mxrc_program, struct mxrc_op), with names interned,
-keys of the data store as handles, and a CRC32C over the whole. RT copies it, checks it again, and runs the copy.
+A program is a header and a list of operations of fixed size (struct mxrc_program, struct mxrc_op),
+with names interned, keys of the data store as handles, and a CRC32C over the whole. RT copies it,
+checks it again, and runs the copy.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ _MODES: Final = {
 
 
 class ProgramError(MxrcError):
-    """A definition cannot be run as asked. task, step (name of the action, "" for the task), field."""
+    """A definition cannot be run as asked. step: name of the action, "" for the task itself."""
 
     def __init__(self, task: str, step: str, field: str, message: str) -> None:
         self.task, self.step, self.field = task, step, field
@@ -77,7 +78,7 @@ class ProgramError(MxrcError):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A compiled task. data: what goes into the staging slot. axes: bit mask of the axes that it moves."""
+    """A compiled task. data: for the staging slot. axes: bit mask of the axes that it moves."""
 
     data: bytes
     crc: int

@@ -1,6 +1,7 @@
-"""Reading a ring of the segment in numpy batches: one writer, many readers, the oldest is overwritten.
+"""Reading a ring of the segment in numpy batches.
 
-A reader only loads: it never disturbs the writer and works on a dead segment too.
+One writer, many readers, the oldest is overwritten. A reader only loads: it never disturbs the
+writer and works on a dead segment too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from shared.segment import Segment
 
 
 class Read(NamedTuple):
-    """What a read gave: copies of the records in order, shape (n,), and how many were lost before them."""
+    """What a read gave: copies of the records, shape (n,), and how many were lost before them."""
 
     records: Records
     lost: int
@@ -87,12 +88,12 @@ class RingReader:
         return Read(out[:count], self.lost - before)
 
     def read_one(self, number: int) -> Records | None:
-        """Record `number` as an array of shape (1,); None when it is overwritten or not written yet."""
+        """Record `number`, shape (1,); None when it is overwritten or not written yet."""
         out = np.empty(1, dtype=self.dtype)
         target = ffi.from_buffer("uint8_t[]", out, require_writable=True)
         return out if lib.mxrc_ring_read_one(self._ring, number, target) else None
 
     def latest(self, count: int) -> Read:
-        """The last `count` records (fewer if there are not as many); the cursor moves behind them."""
+        """The last `count` records, or what there is; the cursor moves behind them."""
         self.cursor = max(self.cursor, self.head - min(count, self.capacity - self.capacity // 16))
         return self.read(count)

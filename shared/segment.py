@@ -1,7 +1,7 @@
 """The shared-memory segment of an instance: open or attach, look at its regions, detach.
 
-Regions and who writes them: layout.h. Every pointer and view handed out here keeps the mapping alive,
-so that `detach` in one thread never pulls memory away under another: the segment is unmapped
+Regions and who writes them: layout.h. Every pointer and view handed out here keeps the mapping
+alive, so that `detach` in one thread never pulls memory away under another: the segment is unmapped
 when the last of them is gone. Needs no numpy (arrays: shared.layout).
 """
 
@@ -40,7 +40,7 @@ class SegmentCorrupt(SegmentError):
 
 
 class SegmentNoSpace(SegmentError):
-    """/dev/shm is too small; the message names the size."""
+    """Shared memory has too little room; the message names the size."""
 
 
 class SegmentSystemError(SegmentError):
@@ -168,7 +168,7 @@ class Segment:
 
     @classmethod
     def open_rt(cls, geometry: Geometry, lock_path: Path) -> Segment:
-        """Attach to the live generation or create one (`created`), and claim a member. RT processes only.
+        """Attach to the live generation or create one (`created`), and claim a member; RT only.
 
         A created segment is invisible to others until `publish`.
 
@@ -225,7 +225,7 @@ class Segment:
         return self._raw is not None
 
     def detach(self) -> None:
-        """Let go of the segment; it is unmapped once no pointer or view of it is left. Idempotent."""
+        """Let go; it is unmapped once no pointer or view of it is left. Idempotent."""
         self._raw = None
 
     def __enter__(self) -> Segment:
@@ -246,7 +246,7 @@ class Segment:
             _raise(result, error, self.name)
 
     def retire(self, lock_path: Path) -> None:
-        """Mark the generation as stopped in order and unlink it (RT, at the end of an orderly STOP).
+        """Mark the generation as stopped in order and unlink it: RT, at the end of a STOP.
 
         Raises:
             SegmentError: the core refused.
@@ -381,7 +381,7 @@ class Segment:
         return int(self.lease.owner) >> 16
 
     def lanes(self) -> list[int]:
-        """Numbers of the event lanes: 2m of the RT thread of member m, 2m + 1 of its main thread."""
+        """Event lanes: 2m of the RT thread of member m, 2m + 1 of its main thread."""
         return [
             lane
             for lane in range(lib.MXRC_LANES)

@@ -1,4 +1,4 @@
-"""The newest valid state block as plain data: what the executive would go on from. Needs no numpy."""
+"""The newest valid state block as plain data: what a successor goes on from."""
 
 from __future__ import annotations
 
