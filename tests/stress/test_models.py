@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import skip_or_fail
+from tests.helpers import require_tool
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 
@@ -31,8 +30,7 @@ WRONG = [
 
 def errors(model: str, options: tuple[str, ...], folder: Path) -> int:
     """Explore all of the model's states; return the number of errors SPIN reports."""
-    if shutil.which("spin") is None:
-        skip_or_fail("spin is not installed", "spin")
+    require_tool("spin")
     source = MODELS / f"{model}.pml"
     subprocess.run(["spin", *options, "-a", source], cwd=folder, check=True, timeout=60)
     subprocess.run(
