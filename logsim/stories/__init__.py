@@ -1,0 +1,1 @@
+"""What happens in the fleet: requests that run through it, and incidents that spread over it."""
