@@ -133,6 +133,16 @@ static inline void mxrc_store_word(void *word, uint64_t value)
     __atomic_store_n((mxrc_word *)word, value, MXRC_WORD_STORE);
 }
 
+static inline uint32_t mxrc_load_word32(const uint32_t *word)
+{
+    return __atomic_load_n(word, MXRC_WORD_LOAD);
+}
+
+static inline void mxrc_store_word32(uint32_t *word, uint32_t value)
+{
+    __atomic_store_n(word, value, MXRC_WORD_STORE);
+}
+
 /* Payload into shared memory. `shared` is 8-byte aligned and has room for `bytes` rounded up to
  * whole words; the rest of the last word becomes zero. `private` need not be aligned. */
 static inline void mxrc_copy_in(void *shared, const void *private, size_t bytes)
