@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.layout import Records, record_numbers
+from shared.layout import Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,14 @@ class Batch:
     @property
     def event_numbers(self) -> NDArray[np.uint64]:
         """(n,) number of each event within its lane."""
-        return record_numbers(self.events)
+        numbers: NDArray[np.uint64] = self.events["seq"] // np.uint64(2) - np.uint64(1)
+        return numbers
 
     @property
     def event_sequences(self) -> NDArray[np.uint64]:
         """(n,) `event.sequence`: number * 16 + lane; unique within a generation."""
-        return self.event_numbers * np.uint64(16) + self.lanes
+        sequences: NDArray[np.uint64] = self.event_numbers * np.uint64(16) + self.lanes
+        return sequences
 
     def select(self, kind: int) -> tuple[Records, NDArray[np.uint8]]:
         """The events of one kind (MXRC_EVENT_*), and their lanes."""

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 CURSOR_USER_WORDS = 10
 
 
+class NotYet(Exception):
+    """Raised by on_batch: nothing of the batch was taken (a full disk); give it again next turn.
+
+    The cursor stays, so nothing is lost before the ring laps it, not even at the end of the process.
+    """
+
+
 class Consumer:
     """Override what is needed; all methods are called by the consumer's one thread.
 
@@ -52,7 +59,7 @@ class Consumer:
 
         The cursor moves on when this returns. An exception is logged and the same batch is given
         once more; if that raises too the batch counts as lost. So make it safe to do twice: after a
-        crash of the process, too, the last batch comes again.
+        crash of the process, too, the last batch comes again. NotYet is no failure: see there.
         """
 
     def on_tick(self, now_ns: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from shared.clock import Clock
@@ -16,6 +16,36 @@ if TYPE_CHECKING:
     from shared.segment import Segment
 
 ServiceT = TypeVar("ServiceT")
+
+
+class AttachProblem(NamedTuple):
+    """Why there is no segment. message: one line for a person.
+
+    kind: "absent": RT has not run; "stopped": RT ended in order; "layout": it was made by another
+    build; "taken": another Non-RT process serves it; "other": see the message.
+    """
+
+    kind: Literal["absent", "stopped", "layout", "taken", "other"]
+    message: str
+
+
+class Heart(Protocol):
+    """Attaches to the segment and beats (heart.py)."""
+
+    @property
+    def segment(self) -> Segment | None: ...
+
+    @property
+    def problem(self) -> AttachProblem | None:
+        """Why there is no segment; None while there is one."""
+
+    @property
+    def last_beat_ns(self) -> int:
+        """When it beat last (CLOCK_MONOTONIC), with or without a segment."""
+
+    @property
+    def started_ns(self) -> int:
+        """When this process began (CLOCK_MONOTONIC)."""
 
 
 class ServiceMissingError(LookupError):
@@ -27,20 +57,17 @@ class Context:
 
     config: the store of the configuration in force (`config.current`) and its live changes.
     clock: the one source of time.
-    instance: name of the instance.
+    heart: what holds the segment.
     stopping: set once, when the process begins to stop; loops wait on it instead of sleeping.
     log: logger of the frame; a plugin takes `context.log.getChild("tasks")`.
     """
 
-    def __init__(
-        self, config: ConfigStore, clock: Clock, instance: str, log: logging.Logger | None = None
-    ) -> None:
+    def __init__(self, config: ConfigStore, clock: Clock, heart: Heart) -> None:
         self.config = config
         self.clock = clock
-        self.instance = instance
         self.stopping = threading.Event()
-        self.log = log if log is not None else logging.getLogger("nonrt")
-        self._segment: Segment | None = None
+        self.log = logging.getLogger("nonrt")
+        self.heart = heart
         self._services: dict[type, object] = {}
         self._lock = threading.Lock()
 
@@ -53,11 +80,12 @@ class Context:
         not keep it, or a view into it, beyond the operation. A consumer keeps the one of its
         on_attach until on_detach.
         """
-        return self._segment
+        return self.heart.segment
 
-    def set_segment(self, segment: Segment | None) -> None:
-        """For the heart alone: attach to a generation, or let go of it."""
-        self._segment = segment
+    @property
+    def instance(self) -> str:
+        """Name of the instance."""
+        return self.config.current.instance_name
 
     def provide(self, protocol: type[ServiceT], service: ServiceT) -> None:
         """Offer `service` under `protocol`; a second one under the same is a ValueError."""

@@ -6,16 +6,19 @@ A Protocol here is a service name too: `context.provide(TaskService, service)`,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+from shared.datastore import Key
+from shared.enums import NameKind, Result, RtEvent, RtState
+
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
-    from shared.trace_context import TraceContext
 
     from nonrt_process.plugins import Plugin
+    from shared.trace_context import TraceContext
 
 ProcessName = Literal["rt_process", "non_rt_process"]
 PROCESSES: tuple[ProcessName, ...] = ("rt_process", "non_rt_process")
@@ -24,7 +27,7 @@ PROCESSES: tuple[ProcessName, ...] = ("rt_process", "non_rt_process")
 # ---- Problems: what an HTTP handler may raise; the api answers with problem+json (RFC 9457) --
 
 
-class Problem(Exception):  # noqa: N818
+class Problem(Exception):
     """Something that the caller has to know, with the HTTP status that says so.
 
     detail: one sentence for a person: what was wrong, with the value, and what to do.
@@ -100,66 +103,74 @@ class RtNoReply(Problem):
 
 
 class Refused(Problem):
-    """The RT process refused a command; `result` is its reason (enum mxrc_result)."""
+    """The RT process refused a command; `result` is its reason."""
 
     status, title = 409, "Refused by the RT process"
 
-    def __init__(self, detail: str, result: int, result_name: str) -> None:
-        super().__init__(detail, extensions={"result": result_name})
+    def __init__(self, detail: str, result: Result) -> None:
+        super().__init__(detail, extensions={"result": result.name})
         self.result = result
 
 
-# ---- Commands to RT --------------------------------------------------------------------------
+# ---- Commands to RT ----------------------------------------------------------------------------
 
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A record of the command queue (struct mxrc_command); kinds are MXRC_COMMAND_*.
-
-    trace: the span that this command is sent in: parent of what RT starts because of it.
-    """
-
-    kind: int
-    key: int = 0
-    execution_id: int = 0
-    axes: int = 0
-    args: tuple[float, ...] = ()
-    program: int = 0
-    program_bytes: int = 0
-    program_crc: int = 0
-    not_before_ns: int = 0
-    task_id: str = ""
-    trace: TraceContext | None = None
+Compile = Callable[[Callable[[NameKind, str], int], Mapping[str, Key]], bytes]
+"""(intern, keys) -> program bytes: Names.intern and DataStore.keys of the same generation."""
 
 
 class Sent(NamedTuple):
-    """Where a command went: the MXRC_EVENT_REPLY with reply_to == number answers it."""
+    """Where a command went: the MXRC_EVENT_REPLY with reply_to == number answers it.
+
+    number: of the command in that generation.
+    """
 
     generation: int
     number: int
 
 
 class Reply(NamedTuple):
-    """Answer of RT to a command."""
+    """Answer of RT to a command. cycle, state: when it was carried out."""
 
-    result: int
-    result_name: str
+    result: Result
     cycle: int
-    time_ns: int
-    state: int
+    state: RtState
 
 
 class CommandPort(Protocol):
-    """The one way to send commands to RT (the queue has a single producer)."""
+    """The one way to send commands to RT: the queue and the name table have a single producer.
 
-    def send(self, command: Command) -> Sent:
-        """Put a command into the queue and return at once. Raises RtAbsent, QueueFull."""
+    All methods raise RtAbsent when there is no segment or no PRIMARY alive, and QueueFull.
+    """
 
-    def call(self, command: Command, timeout_s: float = 1.0) -> Reply:
-        """Send and wait for RT's reply. Raises RtAbsent, QueueFull, RtNoReply, Refused."""
+    def send_task(
+        self,
+        execution_id: int,
+        task_id: str,
+        compile_program: Compile,
+        trace: TraceContext | None = None,
+        not_before_ns: int = 0,
+    ) -> Sent:
+        """Compile for the generation in force, stage the program and send it; returns at once.
+
+        What compile_program raises passes through; nothing is sent then.
+        """
+
+    def send_cancel(self, execution_id: int, trace: TraceContext | None = None) -> Sent:
+        """Ask for the end of an execution; returns at once."""
+
+    def call_event(
+        self, event: RtEvent, trace: TraceContext | None = None, timeout_s: float = 2.0
+    ) -> Reply:
+        """Send an RT state event and wait for RT's answer. Raises Refused, RtNoReply."""
+
+    def call_noop(self, timeout_s: float = 2.0) -> Reply:
+        """A round trip that changes nothing. Raises RtNoReply."""
 
     def free(self) -> int:
-        """Commands that the queue takes now; 0 while RT is absent."""
+        """Commands that fit into the queue now; 0 while RT is absent (never raises)."""
+
+    def waiting(self) -> int:
+        """Commands sent and not yet taken; 0 while RT is absent (never raises)."""
 
 
 # ---- Tasks -----------------------------------------------------------------------------------
@@ -441,20 +452,6 @@ class Endpoints(Protocol):
 
     def ports(self) -> Mapping[str, int]:
         """Port in force of "http" and "metrics"."""
-
-
-class Heart(Protocol):
-    """What the heart knows (frame)."""
-
-    def problem(self) -> str | None:
-        """Why there is no segment (one line for a person), or None."""
-
-    def attached_since_ns(self) -> int | None: ...
-
-    def last_beat_ns(self) -> int: ...
-
-    def start_count(self) -> int:
-        """Non-RT processes that attached to this generation so far, this one included; 0: none."""
 
 
 # ---- Runtime settings of RT ------------------------------------------------------------------

@@ -1,0 +1,80 @@
+"""The addresses in force, where tools look for them: the segment and the endpoints file."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from nonrt_process.consumer import Consumer
+from nonrt_process.context import Context
+from shared.documents import write_nonrt_document
+from shared.segment import Segment
+
+
+def endpoints_path(run_dir: Path, instance: str) -> Path:
+    """The file of an instance: {"pid", "ports": {name: port}, "urls": {name: url}}."""
+    return run_dir / f"{instance}.endpoints.json"
+
+
+class EndpointsBoard(Consumer):
+    """Endpoints; as a consumer without rings it writes the document of each new generation."""
+
+    name = "endpoints"
+    interval_s = 0.5
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self._context = context
+        self._path = endpoints_path(context.config.current.paths.run_dir, context.instance)
+        self._ports: dict[str, int] = {}
+        self._urls: dict[str, str] = {}
+        self._status = "STARTING"
+        self._written: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def publish(self, name: str, host: str, port: int) -> None:
+        with self._lock:
+            self._ports[name] = port
+            shown = f"[{host}]" if ":" in host else host
+            self._urls[name] = f"http://{shown}:{port}"
+            self._write_file()
+            self._write_segment()
+
+    def ports(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._ports)
+
+    def set_status(self, status: str) -> None:
+        """Name of the HealthStatus of this process, for the document."""
+        with self._lock:
+            self._status = status
+            self._write_segment()
+
+    def on_attach(self, segment: Segment) -> None:
+        with self._lock:
+            self._written = {}
+            self._write_segment()
+
+    def close(self) -> None:
+        """Remove the file: nothing is served any more."""
+        self._path.unlink(missing_ok=True)
+
+    def _write_segment(self) -> None:
+        segment = self._context.segment
+        document = {"pid": os.getpid(), "ports": dict(self._ports), "status": self._status}
+        if segment is not None and document != self._written:
+            write_nonrt_document(segment, document)
+            self._written = document
+
+    def _write_file(self) -> None:
+        """Whole or not at all, so that a reader never sees half of it."""
+        text = json.dumps({"pid": os.getpid(), "ports": self._ports, "urls": self._urls}, indent=2)
+        temporary = self._path.with_suffix(".tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o640)
+            file.write(text + "\n")
+        temporary.replace(self._path)
