@@ -20,7 +20,7 @@ CURSOR_USER_WORDS = 10
 class NotYet(Exception):
     """Raised by on_batch: nothing of the batch was taken (a full disk); give it again next turn.
 
-    The cursor stays, so nothing is lost before the ring laps it, not even at the end of the process.
+    The cursor stays: nothing is lost before the ring laps it, not even at the process's end.
     """
 
 

@@ -68,7 +68,7 @@ class BoundedProtocol(H11Protocol):
 
 
 def bind(host: str, port: int, *, fallback: bool, what: str, log: logging.Logger) -> socket.socket:
-    """A listening socket on `port`, or with `fallback` on the next free one above it (which is said).
+    """A listening socket on `port`, or with `fallback` on the next free one above it (and says so).
 
     Raises:
         StartRefusedError: the address is not this machine's, or the port (without fallback, or all

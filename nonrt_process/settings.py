@@ -1,7 +1,8 @@
 """Log levels and sampling rates in force: from the configuration into the control region.
 
 RT reads the region every cycle. A change over HTTP is a change of the configuration in memory
-(ConfigStore), so that SIGHUP and HTTP go one way; it lasts until the process ends or SIGHUP reads the files.
+(ConfigStore): SIGHUP and HTTP go one way, and it lasts until SIGHUP reads the files or the process
+ends.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def level_of(config: LoggingConfig, logger: str) -> Level:
 
 
 class ControlSettings(Consumer):
-    """RuntimeSettings; as a consumer without rings it fills the control region of each generation."""
+    """RuntimeSettings; as a consumer without rings it fills the region of each generation."""
 
     name = "settings"
     interval_s = 0.2
