@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,6 +59,7 @@ class _Position:
             self.cycles.cursor = int(stored.cycle) if consumer.goes_on else self.cycles.head
         self.lost_events = int(stored.lost_events)
         self.lost_cycles = int(stored.lost_cycles)
+        self._store_cursor()
         consumer.cursor_user = [int(word) for word in stored.user]
 
     @property
@@ -101,6 +103,9 @@ class _Position:
         """Move the cursor behind what was read; a batch given up counts as lost."""
         self.lost_events += batch.lost_events + (len(batch.events) if given_up else 0)
         self.lost_cycles += batch.lost_cycles + (len(batch.cycles) if given_up else 0)
+        self._store_cursor()
+
+    def _store_cursor(self) -> None:
         cursor = self._cursor
         cursor.lost_events = self.lost_events
         cursor.lost_cycles = self.lost_cycles
@@ -258,9 +263,7 @@ class Pump:
                     f"{batch.lost_cycles} cycles were overwritten before it read them",
                 )
             try:
-                done = self._call("on_batch", self.consumer.on_batch, batch) or self._call(
-                    "on_batch, second try", self.consumer.on_batch, batch
-                )
+                done = self._give(batch) or self._give(batch)
             except NotYet:
                 position.go_back()
                 return
@@ -275,15 +278,21 @@ class Pump:
             position.store_user(self.consumer.cursor_user)
             position.store(batch, given_up=not done)
 
-    def _call(self, what: str, function: Any, *arguments: Any) -> bool:
+    def _give(self, batch: Batch) -> bool:
         try:
-            function(*arguments)
+            self.consumer.on_batch(batch)
         except NotYet:
             raise
         except Exception as error:  # noqa: BLE001 - see turn
-            self._complain(what, error)
+            self._complain("on_batch", error)
             return False
         return True
+
+    def _call(self, what: str, function: Callable[..., None], *arguments: Any) -> None:
+        try:
+            function(*arguments)
+        except Exception as error:  # noqa: BLE001 - see turn
+            self._complain(what, error)
 
     def _complain(self, what: str, error: Exception) -> None:
         self._quiet.say(
