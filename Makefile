@@ -31,7 +31,7 @@ endef
 
 # $(call pytest,FOLDER,OPTIONS): run the tests of a folder; says so when it has none.
 define pytest
-	if compgen -G '$(1)/test_*.py' >/dev/null; then $(PYTEST) $(1) $(2); else echo "$(1): no tests"; fi
+	if [[ -n "$$(find $(1) -name 'test_*.py' -print -quit)" ]]; then $(PYTEST) $(1) $(2); else echo "$(1): no tests"; fi
 endef
 
 .PHONY: help
@@ -46,7 +46,7 @@ help: ## Show this list
 .PHONY: venv
 venv: ## Create .venv with everything mxrc and its development need
 	@mkdir -p build
-	@flock build/venv.lock $(MAKE) --no-print-directory $(VENV_STAMP)
+	@flock build/venv.lock $(MAKE) -s --no-print-directory $(VENV_STAMP)
 
 $(VENV_STAMP): pyproject.toml setup.py
 	@scripts/check-prerequisites.sh $(PYTHON) $(CC)
@@ -61,7 +61,7 @@ $(VENV_STAMP): pyproject.toml setup.py
 build: venv ## Compile the C core in place (only when something it is made of has changed)
 	@# A umask of 002 leaves a clone group-writable, and mxrc refuses such configuration files.
 	@if [[ -d config ]]; then chmod -R go-w config; fi
-	@flock build/core.lock $(MAKE) --no-print-directory $(CORE)
+	@flock build/core.lock $(MAKE) -s --no-print-directory $(CORE)
 
 # Made aside and renamed into place: a running process keeps the old file. It gets the time of the
 # start, so that a file saved during the compilation counts as newer.

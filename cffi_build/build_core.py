@@ -39,7 +39,7 @@ def make_builder() -> FFI:
         "shared._core",
         '#include "mxrc/core.h"',
         sources=_relative(list((HERE / "src").glob("*.c"))),
-        depends=_relative([*INCLUDE.rglob("*.h"), *INCLUDE.rglob("*.def"), *HERE.glob("*.py")]),
+        depends=_relative([*HERE.rglob("*.h"), *HERE.rglob("*.def"), *HERE.glob("*.py")]),
         include_dirs=[str(INCLUDE.relative_to(ROOT))],
         define_macros=[("MXRC_LAYOUT_HASH", as_c_literal(layout_hash()))],
         extra_compile_args=COMPILE_ARGS,
