@@ -52,6 +52,8 @@ class Labels:
             f',"request_id":"{record.request.request_id}","first_line":{first_line}'
             f',"last_line":{last_line},"part":{part},"part_line":{part_line}}}\n'
         )
+        if record.last_of_incident:
+            self._finish(complete=True)
 
     def flush(self) -> None:
         self._output.flush()
@@ -70,8 +72,6 @@ class Labels:
         self._open.records += 1
         self._open.phases.setdefault(record.phase, first_line)
         self._open.scenarios[scenario] = self._open.scenarios.get(scenario, 0) + 1
-        if record.last_of_incident:
-            self._finish(complete=True)
 
     def _finish(self, *, complete: bool) -> None:
         if self._open is None:

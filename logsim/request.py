@@ -22,7 +22,12 @@ CATALOGUE: tuple[tuple[str, str, int], ...] = (
     ("SKU-17961", "backpack", 7950),
 )
 
-_UUID_VARIANT = "89ab"
+# (sku, article, items, total in euros): every purchase that can be made, 1 to 4 of one article.
+_PURCHASES = tuple(
+    (sku, article, items, f"{cents * items // 100}.{cents * items % 100:02d}")
+    for sku, article, cents in CATALOGUE
+    for items in range(1, 5)
+)
 
 
 class Request:
@@ -34,7 +39,7 @@ class Request:
     """
 
     __slots__ = (
-        "amount_cents",
+        "amount",
         "article",
         "correlation_id",
         "figure",
@@ -50,29 +55,23 @@ class Request:
     )
 
     def __init__(self, random: Random, steps: tuple[Step, ...] = (), step: int = 0) -> None:
-        digits = f"{random.getrandbits(320):080x}"
+        digits = random.getrandbits(320).to_bytes(40, "little").hex()
         figure = random.getrandbits(64)
-        self.request_id = "req-" + digits[0:16]
+        self.request_id = f"req-{digits[:16]}"
+        # RFC 9562: version 4, variant 10xx, of which 8 is one.
         self.correlation_id = (
-            f"{digits[16:24]}-{digits[24:28]}-4{digits[28:31]}"
-            f"-{_UUID_VARIANT[figure & 3]}{digits[31:34]}-{digits[34:46]}"
+            f"{digits[16:24]}-{digits[24:28]}-4{digits[28:31]}-8{digits[31:34]}-{digits[34:46]}"
         )
         # W3C trace context forbids an all-zero trace id; the leading 1 rules it out.
         self.trace_id = "1" + digits[46:77]
-        self.user_id = f"usr-{100000 + (figure >> 2) % 900000}"
+        low = figure & 0xFFFFFFFF
+        self.user_id = f"usr-{100000 + low % 900000}"
         self.order_id = f"ord-{20000000 + (figure >> 22) % 70000000}"
-        self.sku, self.article, price = CATALOGUE[(figure >> 8) % len(CATALOGUE)]
-        self.items = 1 + (figure >> 12) % 4
-        self.amount_cents = price * self.items
+        self.sku, self.article, self.items, self.amount = _PURCHASES[low % len(_PURCHASES)]
         self.figure = figure
         self.steps = steps
         self.step = step
         self.rendered = ""
-
-    @property
-    def amount(self) -> str:
-        """Order total in euros, two decimals."""
-        return f"{self.amount_cents // 100}.{self.amount_cents % 100:02d}"
 
     def pin(self, bits: int) -> None:
         """Serve the request on the pods that `bits` (24 of them) stand for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from datetime import datetime, timezone
 from random import Random
 
 from logsim.request import Request
@@ -19,8 +19,8 @@ def draw(random: Random, request: Request, pressure: float, now_ms: int) -> Valu
     now_s = now_ms // 1000
     late_s = SKEW_S + 1 + int(pressure * 1700) + random.getrandbits(5)
     return {
-        "expired": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now_s - late_s)),
-        "now": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now_s)),
+        "expired": _utc(now_s - late_s),
+        "now": _utc(now_s),
         "late_s": late_s,
         "late_ms": late_s * 1000,
         "skew_s": SKEW_S,
@@ -28,6 +28,10 @@ def draw(random: Random, request: Request, pressure: float, now_ms: int) -> Valu
         "kid": f"auth-2026-{1 + (request.figure >> 16) % 4:02d}",
         "subject": request.user_id,
     }
+
+
+def _utc(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 _MESSAGE = (

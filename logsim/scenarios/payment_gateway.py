@@ -12,11 +12,17 @@ from logsim.traces.java_frames import ASYNC_SUPPLY, EXECUTOR, SOCKET_READ
 
 READ_TIMEOUT_MS = 2500
 ATTEMPTS = 3
+CALLS = 50
+
+
+def failed_calls(pressure: float) -> int:
+    """How many of the last CALLS calls have failed."""
+    return 5 + int(pressure * (CALLS - 5))
 
 
 def draw(random: Random, request: Request, pressure: float, _now_ms: int) -> Values:
     overhead = 3 + random.getrandbits(5)
-    failed = 5 + int(pressure * 45)
+    failed = failed_calls(pressure)
     return {
         "limit_ms": READ_TIMEOUT_MS,
         "attempts": ATTEMPTS,
@@ -24,8 +30,8 @@ def draw(random: Random, request: Request, pressure: float, _now_ms: int) -> Val
         "amount": request.amount,
         "order": request.order_id,
         "failed": failed,
-        "calls": 50,
-        "failed_percent": failed * 2,
+        "calls": CALLS,
+        "failed_percent": failed * 100 // CALLS,
     }
 
 

@@ -2,9 +2,10 @@
 
 A settlement job in payment-api holds database connections (onset: the pool fills up), charges find
 no connection, order-service waits for payment-api in vain, and the retries pile up in the queue
-that notification-service reads (cascade). The job is cancelled, the pool drains, the breaker closes, the
-lag shrinks, and the orders that had been hit are paid after all (recovery). Each number moves one
-way within its phase, and a request that is hit keeps its ids through all the services.
+that notification-service reads (cascade). The job is cancelled, the pool drains, the breaker
+closes, the lag shrinks, and the orders that had been hit are paid after all (recovery). Each
+number moves one way within its phase, and a request that is hit keeps its ids through all the
+services.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from logsim.record import Record
 from logsim.request import Request
 from logsim.scenarios import Scenario, by_name
 from logsim.scenarios.database_pool import POOL_SIZE
+from logsim.scenarios.payment_gateway import CALLS, failed_calls
 from logsim.services import NOTIFICATION, ORDER, PAYMENT, Service
 from logsim.stories.journeys import CHARGED, MAIL_SENT, ORDER_CONFIRMED, Step
 
@@ -114,19 +116,23 @@ class _Story:
         hit = self._hit
         last = len(hit) - 1
         lead = 4
+        breaker_open = False
         for turn in range(len(hit) + 2 * lead):
             if turn <= last:
                 yield self._fail(POOL, PAYMENT, hit[turn], (turn + 1) / (last + 1))
             if 0 <= turn - lead <= last:
                 request = hit[turn - lead]
                 yield self._fail(PAYMENTS, ORDER, request, (turn - lead + 1) / (last + 1))
-                if turn == lead + 3:
+                failed = failed_calls((turn - lead + 1) / (last + 1))
+                if not breaker_open and failed >= CALLS // 2:
+                    breaker_open = True
                     yield self._say(
                         "WARN",
                         ORDER,
                         "checkout.PaymentStep",
                         PAYMENTS,
-                        "Circuit breaker payment-api OPEN: 30 of the last 50 calls failed (60 %)",
+                        f"Circuit breaker payment-api OPEN: {failed} of the last {CALLS} calls "
+                        f"failed ({failed * 100 // CALLS} %)",
                     )
                 yield self._say(
                     "WARN",
@@ -149,7 +155,7 @@ class _Story:
             PAYMENT,
             "settlement.SettlementJob",
             POOL,
-            f"Settlement job {self._job} cancelled by an operator, 17 connections given back",
+            f"Settlement job {self._job} cancelled by an operator, its connections are given back",
         )
         for active in (16, 12, 9, 7):
             yield self._pool("INFO", active, held_s=active // 2)
