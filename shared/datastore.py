@@ -14,7 +14,12 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from shared.config.models.datastore import DataStoreConfig, DataStoreKey, Value
+from shared.config.models.datastore import (
+    MAX_STRING_BYTES,
+    DataStoreConfig,
+    DataStoreKey,
+    Value,
+)
 from shared.core import MxrcError, ffi, from_text, lib, now_ns, system_error, to_text
 from shared.enums import Access, DataType, RegionId, Writer
 from shared.segment import Segment
@@ -114,7 +119,7 @@ def fill_directory(segment: Segment, config: DataStoreConfig) -> None:
         row.name = from_text(key.name, NAME_BYTES)
         row.unit = from_text(key.unit, UNIT_BYTES)
         row.type = int(data_type(key))
-        row.length = key.elements
+        row.length = MAX_STRING_BYTES if key.type == "string" else key.elements
         row.writer = int(Writer.RT if key.writer == "rt" else Writer.NONRT)
         row.flags = int(lib.MXRC_DATA_CRITICAL) if key.critical else 0
         row.cell = cells[key.writer]

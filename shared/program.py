@@ -24,7 +24,7 @@ from shared.config.models.actions import (
 from shared.config.models.robot import RobotConfig
 from shared.config.models.tasks import TaskDefinition
 from shared.core import MxrcError, ffi, from_text, lib
-from shared.datastore import Key, encode
+from shared.datastore import Key
 from shared.enums import (
     DataType,
     Level,
@@ -44,6 +44,8 @@ MAX_OPS: Final = int(lib.MXRC_PROGRAM_OPS)
 MAX_ACTIONS: Final = MAX_OPS - 1
 """Actions that fit: the last operation is the end."""
 LOG_PARTS: Final = 4
+MAX_EXACT_INTEGER: Final = 1 << 53
+"""Values travel as doubles."""
 _ARGS: Final = int(lib.MXRC_OP_ARGS)
 _SCALE_ARG: Final = int(lib.MXRC_AXES)
 _TEXT_BYTES: Final = int(lib.MXRC_TEXT_BYTES)
@@ -144,6 +146,8 @@ class _Compiler:
         moved = 0
         for index in range(len(actions)):
             moved |= int(self.slot.op[index].axes)
+        if not moved and any(isinstance(action, Hold) for action in actions):
+            moved = (1 << len(self.robot.axes)) - 1  # a task that only holds, holds the whole robot
         for index, action in enumerate(actions):
             if isinstance(action, Hold):
                 self.slot.op[index].axes = moved
@@ -239,8 +243,14 @@ class _Compiler:
         refusal = key.definition.refusal(value)
         if refusal is not None:
             self._refuse("value", f"found {value!r:.100}: {refusal}")
+        if key.type == DataType.STRING:
+            self._refuse("key", f"{key.name} is a string; tasks set bool, int64 and double keys")
+        if key.type == DataType.INT64 and abs(int(value)) > MAX_EXACT_INTEGER:  # type: ignore[arg-type]
+            self._refuse("value", f"found {value}: must be an integer of at most 53 bits")
         op.key = key.handle
-        _set_args(op, key.type, value)
+        numbers = value if isinstance(value, tuple) else (value,)
+        for index, number in enumerate(numbers):
+            op.args[index] = float(number)
 
     def _finish(self, mode: str, op_count: int, axes: int) -> Program:
         program = self.slot.program
@@ -273,11 +283,6 @@ class _Compiler:
             actions = self.definition.sequence.actions
             self.step = actions[bad_op[0]].name if bad_op[0] < len(actions) else ""
             self._refuse("", f"refused by the core: {name_of(Result, result)}")
-
-
-def _set_args(op: Any, kind: DataType, value: Any) -> None:
-    raw = encode(kind, value)
-    ffi.memmove(op.args, raw, len(raw))
 
 
 def _ns(seconds: float) -> int:

@@ -12,7 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from shared.core import ERROR_BYTES, MxrcError, error_buffer, ffi, from_text, lib, to_text
+from shared.core import (
+    ERROR_BYTES,
+    MxrcError,
+    error_buffer,
+    ffi,
+    from_text,
+    lib,
+    system_error,
+    to_text,
+)
 from shared.enums import Access, OpenResult, RegionId, Writer
 
 SHM_DIRECTORY: Final = Path("/dev/shm")  # noqa: S108  where Linux keeps POSIX shared memory
@@ -240,13 +249,14 @@ class Segment:
         Raises:
             SegmentError: the core refused.
         """
-        error = error_buffer()
-        result = lib.mxrc_segment_publish(self.raw, error, ERROR_BYTES)
-        if result != OpenResult.OK:
-            _raise(result, error, self.name)
+        result = lib.mxrc_segment_publish(self.raw)
+        if result:
+            raise SegmentSystemError(f"{self.name}: cannot be published: {system_error(result)}")
 
     def retire(self, lock_path: Path) -> None:
         """Mark the generation as stopped in order and unlink it: RT, at the end of a STOP.
+
+        SegmentBusy while another live RT process is attached; nothing is done then.
 
         Raises:
             SegmentError: the core refused.

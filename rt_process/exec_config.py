@@ -1,0 +1,169 @@
+"""From the configuration to what the core takes: geometry and executive."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+from rt_process.placement import Placement
+from shared.axes import axis_fields
+from shared.config import Config
+from shared.config.models.rt_schedule import RtScheduleConfig
+from shared.core import ffi, from_text, lib
+from shared.datastore import NAME_BYTES as KEY_BYTES
+from shared.datastore import cell_counts
+from shared.enums import DriverKind, OverrunPolicy, WaitMode
+from shared.names import NAME_BYTES
+from shared.segment import Geometry
+from shared.startup import Refused
+from shared.version import package_version
+
+STAGING_SLOTS: Final = 64
+NAMES_RT: Final = 128
+NAMES_NONRT: Final = 4096
+COMMANDS_PER_CYCLE: Final = 8
+DEFAULT_SPIN_US: Final = 100
+
+_WAIT_MODES: Final = {
+    "sleep": WaitMode.SLEEP,
+    "hybrid": WaitMode.HYBRID,
+    "busy": WaitMode.BUSY,
+}
+_OVERRUN_POLICIES: Final = {
+    "skip": OverrunPolicy.SKIP,
+    "catch_up": OverrunPolicy.CATCH_UP,
+    "rebase": OverrunPolicy.REBASE,
+    "safe": OverrunPolicy.SAFE,
+}
+_CRITICALITIES: Final = {"low": 0, "normal": 1, "high": 2}
+_AXIS_NAME_BYTES: Final = int(ffi.typeof("struct mxrc_axis_config").fields[0][1].type.length)
+_ENTRY_NAME_BYTES: Final = int(ffi.typeof("struct mxrc_entry_config").fields[0][1].type.length)
+
+
+def shape_hash(config: Config) -> int:
+    """64 bits over what a generation cannot change: axes, schedule entries, keys of the data store.
+
+    A restart with another shape makes a new generation; limits of axes and defaults are not part.
+    """
+    shape = {
+        "axes": [[axis.name, axis.unit] for axis in config.robot.axes],
+        "entries": [entry.name for entry in config.rt_schedule.entries],
+        "keys": [
+            [key.name, key.type, key.unit, key.writer, key.critical, key.min, key.max]
+            for key in config.datastore.keys
+        ],
+    }
+    text = json.dumps(shape, sort_keys=True).encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
+
+
+def make_geometry(config: Config) -> Geometry:
+    """Geometry of the segment; raises Refused for names that do not fit."""
+    _check_names(config)
+    rt_cells, nonrt_cells = cell_counts(config.datastore)
+    return Geometry(
+        instance=config.instance_name,
+        build=f"mxrc {package_version()}",
+        config_hash=shape_hash(config),
+        period_ns=config.rt_schedule.period_us * 1000,
+        axis_count=len(config.robot.axes),
+        max_members=config.instance.max_rt_processes,
+        cycle_slots=config.instance.cycle_ring_slots,
+        event_slots=config.instance.event_ring_slots,
+        command_slots=config.instance.command_slots,
+        staging_slots=STAGING_SLOTS,
+        names_rt=NAMES_RT,
+        names_nonrt=NAMES_NONRT,
+        data_keys=max(1, len(config.datastore.keys)),
+        data_rt_cells=max(1, rt_cells),
+        data_nonrt_cells=max(1, nonrt_cells),
+    )
+
+
+def _check_names(config: Config) -> None:
+    """Names that the segment would have to cut are refused: two might become one."""
+    places = [
+        ("robot.json: $.axes", _AXIS_NAME_BYTES, [axis.name for axis in config.robot.axes]),
+        (
+            "rt_schedule.json: $.entries",
+            _ENTRY_NAME_BYTES,
+            [entry.name for entry in config.rt_schedule.entries],
+        ),
+        (
+            "datastore.json: $.keys",
+            min(KEY_BYTES, NAME_BYTES),
+            [key.name for key in config.datastore.keys],
+        ),
+    ]
+    lines = [
+        f"{place}[{index}].name: found {name!r}: must have at most {size - 1} characters"
+        for place, size, names in places
+        for index, name in enumerate(names)
+        if len(name.encode()) >= size
+    ]
+    entries = len(config.rt_schedule.entries)
+    if entries > lib.MXRC_ENTRIES:
+        lines.append(
+            f"rt_schedule.json: $.entries: found {entries}: must be at most {lib.MXRC_ENTRIES}"
+        )
+    if lines:
+        raise Refused("\n".join(lines))
+
+
+def make_exec_config(config: Config, placement: Placement) -> Any:
+    """A struct mxrc_exec_config *."""
+    schedule = config.rt_schedule
+    live = live_fields(schedule)
+    result = ffi.new(
+        "struct mxrc_exec_config *",
+        {
+            "period_ns": schedule.period_us * 1000,
+            **live,
+            "warmup_cycles": schedule.warmup_cycles,
+            "auto_start": schedule.auto_start,
+            "rusage": schedule.rusage,
+            "sched_policy": placement.policy_number,
+            "priority": placement.priority,
+            "commands_per_cycle": COMMANDS_PER_CYCLE,
+            "axis_count": len(config.robot.axes),
+            "axis": [axis_fields(axis) for axis in config.robot.axes],
+            "entry_count": len(schedule.entries),
+            "driver": int(DriverKind.SIMULATED),
+            "entry": [
+                {
+                    "name": from_text(entry.name, _ENTRY_NAME_BYTES),
+                    "period_ns": entry.period_us * 1000,
+                    "phase_ns": entry.phase_us * 1000,
+                    "wcet_ns": round(entry.wcet_us * 1000),
+                    "criticality": _CRITICALITIES[entry.criticality],
+                }
+                for entry in schedule.entries
+            ],
+            "simulated_time_constant_s": config.robot.driver.time_constant_ms / 1000,
+            "thread_name": from_text(config.cpu_affinity.rt_process.thread_name, 16),
+        },
+    )
+    for cpu in placement.cpus:
+        result.cpu_mask[cpu // 64] |= 1 << (cpu % 64)
+    return result
+
+
+def live_fields(schedule: RtScheduleConfig) -> dict[str, int]:
+    """The fields that mxrc_exec_config and mxrc_exec_live have in common."""
+    margin = schedule.wait.spin_margin_us
+    # "auto" is bounded like any margin: half of the period at most.
+    spin_us = min(DEFAULT_SPIN_US, schedule.period_us // 2) if margin == "auto" else margin
+    return {
+        "deadline_ns": schedule.period_us * 10 * schedule.deadline_percent,
+        "spin_margin_ns": spin_us * 1000,
+        "heartbeat_timeout_ns": schedule.heartbeat_timeout_ms * 1_000_000,
+        "overrun_policy": int(_OVERRUN_POLICIES[schedule.overrun_policy]),
+        "safe_mode_resume": int(schedule.safe_mode_resume == "automatic"),
+        "wait_mode": int(_WAIT_MODES[schedule.wait.mode]),
+    }
+
+
+def make_live(schedule: RtScheduleConfig) -> Any:
+    """A struct mxrc_exec_live *."""
+    return ffi.new("struct mxrc_exec_live *", live_fields(schedule))

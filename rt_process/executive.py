@@ -1,0 +1,72 @@
+"""The C executive as the main thread sees it."""
+
+from __future__ import annotations
+
+import errno
+import time
+from typing import Any
+
+from shared.core import ERROR_BYTES, MxrcError, error_buffer, ffi, lib, to_text
+from shared.enums import RtEvent
+from shared.segment import Segment
+
+_APPLY_TRIES = 100
+_APPLY_PAUSE_S = 0.002
+
+
+class ExecutiveError(MxrcError):
+    """The executive could not be made or started; the message is the core's."""
+
+
+class Executive:
+    """One RT thread. Used by the main thread only."""
+
+    def __init__(self, segment: Segment, config: Any) -> None:
+        """Takes a struct mxrc_exec_config *; raises ExecutiveError."""
+        error = error_buffer()
+        self._segment = segment.raw  # the thread works in it: it must stay mapped
+        self._config = config
+        self._exec = lib.mxrc_exec_new(self._segment, config, error, ERROR_BYTES)
+        if self._exec == ffi.NULL:
+            raise ExecutiveError(to_text(error))
+
+    def start(self) -> None:
+        """Create the RT thread; raises ExecutiveError."""
+        error = error_buffer()
+        if lib.mxrc_exec_start(self._exec, error, ERROR_BYTES):
+            raise ExecutiveError(to_text(error))
+
+    def running(self) -> bool:
+        """False once the thread has ended."""
+        return bool(lib.mxrc_exec_running(self._exec))
+
+    def result(self) -> int:
+        """0: ended by STOP, else an errno."""
+        return int(lib.mxrc_exec_result(self._exec))
+
+    def post(self, event: RtEvent) -> bool:
+        """Ask for an RT event; False: an earlier one has not been taken yet."""
+        return bool(lib.mxrc_exec_post(self._exec, int(event)) == 0)
+
+    def apply(self, live: Any) -> None:
+        """Put a struct mxrc_exec_live * in force at the next cycle; waits for an earlier one.
+
+        Raises:
+            ExecutiveError: no cycle took the earlier one.
+        """
+        for _ in range(_APPLY_TRIES):
+            result = lib.mxrc_exec_apply(self._exec, live)
+            if result != errno.EAGAIN:
+                break
+            time.sleep(_APPLY_PAUSE_S)
+        if result:
+            raise ExecutiveError("the RT thread does not take over new settings")
+
+    def join(self, timeout_s: float) -> bool:
+        """Whether the thread ended in time."""
+        return bool(lib.mxrc_exec_join(self._exec, round(timeout_s * 1000)) == 0)
+
+    def free(self) -> None:
+        """After the thread has ended."""
+        lib.mxrc_exec_free(self._exec)
+        self._exec = ffi.NULL

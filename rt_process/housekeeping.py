@@ -1,0 +1,252 @@
+"""What the main thread does while the RT thread runs: every 50 ms, nothing that RT waits for.
+
+Signals: SIGTERM and SIGINT ask the executive to STOP, SIGHUP reads the configuration again. The
+watchdog of the service manager is fed only while the RT thread moves: cycles of the PRIMARY, turns of
+a STANDBY's watch loop.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from rt_process.notify import Notifier
+from shared.clock import Clock
+from shared.core import ffi, lib
+from shared.documents import read_admin_request, write_member_document
+from shared.enums import Role, RtEvent, RtState, name_of
+from shared.events import message_id
+from shared.segment import Segment
+
+TURN_S: Final = 0.05
+CLOCK_NS: Final = 1_000_000_000
+STATUS_NS: Final = 5_000_000_000
+STOP_LIMIT_NS: Final = 10_000_000_000
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+SIGNALS: Final = (*STOP_SIGNALS, signal.SIGHUP)
+
+
+class Thread(Protocol):
+    """The part of Executive that is needed here."""
+
+    def running(self) -> bool: ...
+
+    def post(self, event: RtEvent) -> bool: ...
+
+
+class Board(Protocol):
+    """What the main thread reads and writes in the segment."""
+
+    def heartbeat_ns(self) -> int:
+        """Of the RT thread."""
+
+    def is_primary(self) -> bool: ...
+
+    def state(self) -> str: ...
+
+    def cycle(self) -> int: ...
+
+    def beat(self, now_ns: int) -> None:
+        """Heartbeat of the main thread."""
+
+    def update_clock(self) -> None: ...
+
+    def log(self, message: str, *args: float) -> None: ...
+
+    def write_document(self, document: dict[str, Any]) -> None: ...
+
+    def admin_request(self) -> tuple[int, dict[str, Any]] | None: ...
+
+    def answer(self, number: int) -> None: ...
+
+
+class Housekeeping:
+    """One turn at a time.
+
+    document: content of the member document.
+    reload: reads the configuration again, puts in force what may change; returns lines for a person.
+    next_signal: waits up to so many seconds for one of SIGNALS.
+    say: prints lines for a person. on_ready: called once, when the RT thread moves.
+    """
+
+    def __init__(
+        self,
+        thread: Thread,
+        board: Board,
+        clock: Clock,
+        notifier: Notifier,
+        *,
+        document: Callable[[], dict[str, Any]],
+        reload: Callable[[], str],
+        next_signal: Callable[[float], int | None],
+        say: Callable[[str], None],
+        on_ready: Callable[[], None],
+        watchdog_ns: int | None = None,
+    ) -> None:
+        self._thread = thread
+        self._board = board
+        self._clock = clock
+        self._notifier = notifier
+        self._document = document
+        self._reload = reload
+        self._next_signal = next_signal
+        self._say = say
+        self._on_ready = on_ready
+        self._watchdog_ns = watchdog_ns
+        self._stop_since_ns: int | None = None
+        self._stop_posted = False
+        self._ready = False
+        self._seen_heartbeat = 0
+        self._fed_ns = 0
+        self._clock_ns = 0
+        self._status_ns = 0
+        self._admin: dict[str, Any] | None = None
+
+    def run(self) -> bool:
+        """Until the RT thread has ended: True. False: it was asked to stop and did not."""
+        while self._thread.running():
+            self.turn()
+            if self._stop_overdue():
+                return False
+        return True
+
+    def turn(self) -> None:
+        """Wait for a signal for at most TURN_S, then do what is due."""
+        number = self._next_signal(TURN_S)
+        now_ns = self._clock.monotonic_ns()
+        if number is not None:
+            self._signal(number, now_ns)
+        self._board.beat(now_ns)
+        if self._stop_since_ns is not None and not self._stop_posted:
+            self._stop_posted = self._thread.post(RtEvent.STOP)
+        if not self._ready:
+            self._look_for_ready()
+        self._feed_watchdog(now_ns)
+        if now_ns - self._clock_ns >= CLOCK_NS:
+            self._clock_ns = now_ns
+            if self._board.is_primary():
+                self._board.update_clock()
+        if now_ns - self._status_ns >= STATUS_NS:
+            self._status_ns = now_ns
+            role = "PRIMARY" if self._board.is_primary() else "STANDBY"
+            cycle = self._board.cycle()
+            self._notifier.notify(f"STATUS={role}, {self._board.state()}, cycle {cycle}")
+        self._administer()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop_since_ns is not None
+
+    def publish(self) -> None:
+        """Write the member document anew."""
+        document = self._document()
+        if self._admin is not None:
+            document["admin"] = self._admin
+        self._board.write_document(document)
+
+    def _look_for_ready(self) -> None:
+        if not self._board.heartbeat_ns():
+            return
+        self._ready = True
+        self._on_ready()
+        self._notifier.notify("READY=1")
+
+    def _signal(self, number: int, now_ns: int) -> None:
+        name = signal.Signals(number).name
+        if number == signal.SIGHUP:
+            self._notifier.notify(f"RELOADING=1\nMONOTONIC_USEC={now_ns // 1000}")
+            self._say(f"{name}: {self._reload()}")
+            self.publish()
+            self._notifier.notify("READY=1")
+        elif self._stop_since_ns is None:
+            self._stop_since_ns = now_ns
+            self._notifier.notify("STOPPING=1")
+            self._board.log("MAIN_STOPPING", number)
+            self._say(f"{name}: stopping")
+
+    def _stop_overdue(self) -> bool:
+        since = self._stop_since_ns
+        return since is not None and self._clock.monotonic_ns() - since > STOP_LIMIT_NS
+
+    def _feed_watchdog(self, now_ns: int) -> None:
+        if self._watchdog_ns is None or now_ns - self._fed_ns < self._watchdog_ns // 2:
+            return
+        heartbeat = self._board.heartbeat_ns()
+        if heartbeat != self._seen_heartbeat:
+            self._seen_heartbeat = heartbeat
+            self._fed_ns = now_ns
+            self._notifier.notify("WATCHDOG=1")
+
+    def _administer(self) -> None:
+        request = self._board.admin_request()
+        if request is None:
+            return
+        number, content = request
+        operation = content.get("operation")
+        if operation == "reload":
+            message, ok = self._reload(), True
+        else:
+            message, ok = f"unknown operation {operation!r:.40}; there is: reload", False
+        self._admin = {"number": number, "ok": ok, "message": message}
+        self.publish()
+        self._board.answer(number)
+
+
+class SegmentBoard:
+    """Board in the segment."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+        self._member = segment.member_struct(segment.member)
+        self._status = segment.rt_status
+        self._answered = int(self._member.admin_reply)
+
+    def heartbeat_ns(self) -> int:
+        return int(self._member.heartbeat_ns)
+
+    def is_primary(self) -> bool:
+        return bool(self._member.role == Role.PRIMARY)
+
+    def state(self) -> str:
+        return name_of(RtState, self._status.state)
+
+    def cycle(self) -> int:
+        return int(self._status.cycle)
+
+    def beat(self, now_ns: int) -> None:
+        self._member.main_heartbeat_ns = now_ns
+
+    def update_clock(self) -> None:
+        lib.mxrc_clock_update(self._segment.raw)
+
+    def log(self, message: str, *args: float) -> None:
+        values = ffi.new("double[]", list(args) or [0.0])
+        lib.mxrc_main_log(self._segment.raw, message_id(message), values, len(args))
+
+    def write_document(self, document: dict[str, Any]) -> None:
+        write_member_document(self._segment, document)
+
+    def admin_request(self) -> tuple[int, dict[str, Any]] | None:
+        if not self.is_primary():
+            return None
+        return read_admin_request(self._segment, self._answered)
+
+    def answer(self, number: int) -> None:
+        self._answered = number
+        self._member.admin_reply = number
+
+
+def block_signals() -> None:
+    """Before any thread is made, so that none but `wait_for_signal` ever gets one of SIGNALS."""
+    for number in SIGNALS:
+        # A background shell hands SIGINT down as ignored, and what is ignored is never pending.
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def wait_for_signal(seconds: float) -> int | None:
+    """One of SIGNALS, or None after `seconds`."""
+    info = signal.sigtimedwait(SIGNALS, seconds)
+    return None if info is None else info.si_signo

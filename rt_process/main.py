@@ -1,0 +1,274 @@
+"""`mxrc-rt`: validate, prepare, attach or create, start the RT thread, keep house until it ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rt_process.housekeeping import (
+    Housekeeping,
+    SegmentBoard,
+    block_signals,
+    wait_for_signal,
+)
+from rt_process.memory import LatencyRequest, lock_memory, no_core_dump
+from rt_process.notify import system_notifier, watchdog_interval_ns
+from shared.clock import SystemClock
+from shared.core import MxrcError, lib, system_error
+from shared.enums import NameKind, Role
+from shared.names import Names
+from shared.segment import (
+    Segment,
+    SegmentAbsent,
+    SegmentBuilding,
+    SegmentBusy,
+    SegmentError,
+    SegmentForeign,
+    SegmentLockError,
+)
+from shared.startup import (
+    EX_CONFIG,
+    EX_FAILURE,
+    EX_OK,
+    EX_TEMPFAIL,
+    Refused,
+    add_options,
+    complain,
+    ensure_directory,
+    load_configuration,
+    run_directory_mode,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rt_process.executive import Executive
+    from rt_process.placement import Placement
+    from rt_process.reasons import Reason
+    from shared.config import Config
+
+PROGRAM: Final = "mxrc-rt"
+JOIN_S: Final = 5.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status: 0 after STOP, 78: the configuration cannot work."""
+    options = _parse(arguments)
+    block_signals()
+    no_core_dump()
+    from shared.config import ConfigError
+
+    try:
+        return _run(options)
+    except ConfigError as error:
+        complain(PROGRAM, str(error))
+        return EX_CONFIG
+    except Refused as error:
+        complain(PROGRAM, str(error))
+        return error.status
+    except (SegmentBuilding, SegmentBusy, SegmentLockError) as error:
+        complain(PROGRAM, str(error))
+        return EX_TEMPFAIL
+    except SegmentError as error:
+        complain(PROGRAM, str(error))
+        return EX_CONFIG
+    except MxrcError as error:
+        complain(PROGRAM, str(error))
+        return EX_FAILURE
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="Real-time process of mxrc: runs the control cycle."
+    )
+    add_options(parser)
+    return parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from rt_process.exec_config import make_exec_config, make_geometry
+    from rt_process.executive import Executive
+    from rt_process.placement import plan
+    from rt_process.system import LinuxSystem
+    from shared.config.machine import LinuxMachine
+
+    config = load_configuration(options)
+    system, machine = LinuxSystem(), LinuxMachine()
+    placement = plan(config, system, machine)
+    geometry = make_geometry(config)
+    run_dir = config.paths.run_dir
+    ensure_directory(run_dir, "the lock file", run_directory_mode(run_dir))
+    lock_path = run_dir / f"{config.instance_name}.lock"
+    segment = _open(geometry, lock_path, config)
+    latency = LatencyRequest()
+    try:
+        executive = Executive(segment, make_exec_config(config, placement))
+        memory_report, memory_reason = lock_memory(segment)
+        reasons = [*placement.reasons, *([memory_reason] if memory_reason else [])]
+        _refuse_unlocked(config, memory_reason)
+        executive.start()
+    except MxrcError:
+        if segment.created:
+            segment.retire(lock_path)  # nothing has happened in it
+        raise
+    return _supervise(
+        _Started(options, config, segment, lock_path, executive, placement),
+        system,
+        machine,
+        {"memory": memory_report, "cpu_dma_latency_held": latency.held},
+        reasons,
+    )
+
+
+def _refuse_unlocked(config: Config, reason: Reason | None) -> None:
+    from rt_process.reasons import refuse_if_exclusive
+
+    exclusive = config.cpu_affinity.rt_process.is_exclusive
+    refuse_if_exclusive(exclusive, [reason] if reason else [], "memory")
+
+
+def _open(geometry: Any, lock_path: Path, config: Config) -> Segment:
+    from shared.datastore import fill_directory
+
+    segment = Segment.open_rt(geometry, lock_path)
+    if segment.created:
+        names = Names(segment)
+        for axis in config.robot.axes:
+            names.intern(NameKind.AXIS, axis.name)
+        for entry in config.rt_schedule.entries:
+            names.intern(NameKind.ENTRY, entry.name)
+        fill_directory(segment, config.datastore)
+        lib.mxrc_clock_update(segment.raw)
+        segment.publish()
+    return segment
+
+
+class _Started:
+    """What belongs to a started RT thread."""
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        config: Config,
+        segment: Segment,
+        lock_path: Path,
+        executive: Executive,
+        placement: Placement,
+    ) -> None:
+        self.options = options
+        self.config = config
+        self.segment = segment
+        self.lock_path = lock_path
+        self.executive = executive
+        self.placement = placement
+
+
+def _supervise(
+    started: _Started,
+    system: Any,
+    machine: Any,
+    notes: dict[str, Any],
+    reasons: list[Reason],
+) -> int:
+    from rt_process.reload import Reloader
+    from shared.config import ConfigStore
+
+    segment, executive = started.segment, started.executive
+    board = SegmentBoard(segment)
+    member = segment.member_struct(segment.member)
+    fixed = [reason for reason in reasons if reason not in started.placement.reasons]
+    reloader = Reloader(
+        ConfigStore(started.config),
+        started.placement,
+        executive,
+        system,
+        machine,
+        thread=lambda: int(member.tid),
+        load=lambda: load_configuration(started.options),
+        log=board.log,
+    )
+
+    def document() -> dict[str, Any]:
+        in_force = [*reloader.placement.reasons, *fixed]
+        return {
+            "pid": os.getpid(),
+            "placement": reloader.placement.document() | notes,
+            "degraded": [reason.what for reason in in_force],
+            "placement_fix": [reason.fix for reason in in_force],
+            "config": {
+                "directory": str(started.config.directory),
+                "instance": started.config.instance_name,
+                "period_us": started.config.rt_schedule.period_us,
+                "axes": [
+                    {"name": axis.name, "unit": axis.unit} for axis in started.config.robot.axes
+                ],
+            },
+        }
+
+    def say(line: str) -> None:
+        complain(PROGRAM, line)
+
+    keeper = Housekeeping(
+        executive,
+        board,
+        SystemClock(),
+        system_notifier(),
+        document=document,
+        reload=reloader.reload,
+        next_signal=wait_for_signal,
+        say=say,
+        on_ready=lambda: _announce(started, board, reasons),
+        watchdog_ns=watchdog_interval_ns(),
+    )
+    keeper.publish()
+    if not keeper.run():
+        complain(PROGRAM, "the RT thread did not stop in time: leaving the segment as it is")
+        _leave(EX_FAILURE)
+    return _finish(started, member)
+
+
+def _announce(started: _Started, board: SegmentBoard, reasons: list[Reason]) -> None:
+    placement, config = started.placement, started.config
+    for reason in reasons:
+        complain(PROGRAM, f"DEGRADED: {reason}")
+    if reasons:
+        board.log("PLACEMENT_DEGRADED", len(reasons))
+    board.log("MAIN_READY", placement.cpus[0], placement.policy_number, placement.priority)
+    cpus = ",".join(map(str, placement.cpus))
+    complain(
+        PROGRAM,
+        f"ready: instance {config.instance_name}, period {config.rt_schedule.period_us} us, "
+        f"CPU {cpus}, {placement.policy} {placement.priority}",
+    )
+
+
+def _finish(started: _Started, member: Any) -> int:
+    """The RT thread has ended by itself."""
+    executive, segment = started.executive, started.segment
+    was_primary = member.role == Role.PRIMARY or segment.primary() == segment.member
+    if not executive.join(JOIN_S):
+        complain(PROGRAM, "the RT thread cannot be joined: leaving the segment as it is")
+        _leave(EX_FAILURE)
+    result = executive.result()
+    executive.free()
+    if result:
+        complain(PROGRAM, f"the RT thread ended by itself: {system_error(result)}")
+        return EX_FAILURE  # the segment stays, for the successor and for post-mortem reading
+    if was_primary:
+        try:
+            segment.retire(started.lock_path)
+        except SegmentBusy:
+            pass  # a standby is still attached: the last one to go retires it
+        except (SegmentAbsent, SegmentForeign) as error:
+            complain(PROGRAM, str(error))
+    complain(PROGRAM, "stopped")
+    return EX_OK
+
+
+def _leave(status: int) -> None:
+    """End at once: the RT thread still works in the segment, nothing may be unmapped under it."""
+    time.sleep(0.05)
+    os._exit(status)

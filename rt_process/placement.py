@@ -1,0 +1,223 @@
+"""Where the RT thread runs and how it is scheduled: what is configured, and what can be had.
+
+What cannot be had makes an exclusive process refuse to start; any other one runs on without it and
+says so: each `Reason` goes into the member document, and /health says DEGRADED.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rt_process.reasons import Reason, refuse_if_exclusive
+from rt_process.system import System
+from shared.config import Config
+from shared.config.machine import Machine, format_cpu_list, non_rt_cpus, rt_cpus
+from shared.config.models.cpu_affinity import ProcessAffinity
+from shared.startup import Refused
+
+POLICIES: Final = {
+    "SCHED_OTHER": os.SCHED_OTHER,
+    "SCHED_FIFO": os.SCHED_FIFO,
+    "SCHED_RR": os.SCHED_RR,
+}
+MAX_CPUS: Final = 1024
+_WHERE: Final = "cpu_affinity.json: $.rt_process"
+_GRANT: Final = (
+    "run it as root, give it CAP_SYS_NICE (setcap cap_sys_nice,cap_ipc_lock+ep on its interpreter, "
+    "AmbientCapabilities= under systemd), or allow the priority with LimitRTPRIO= (ulimit -r)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What is in force for the RT thread and the main thread; policy as in sched(7)."""
+
+    policy: str
+    priority: int
+    cpus: tuple[int, ...]
+    main_cpus: tuple[int, ...]
+    isolation: str
+    reasons: tuple[Reason, ...] = ()
+    configured: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def policy_number(self) -> int:
+        return POLICIES[self.policy]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, for the member document."""
+        return {
+            "configured": self.configured,
+            "in_force": {
+                "policy": self.policy,
+                "priority": self.priority,
+                "cpu_cores": list(self.cpus),
+                "isolation_mode": self.isolation,
+                "main_thread_cpu_cores": list(self.main_cpus),
+            },
+        }
+
+
+def plan(config: Config, system: System, machine: Machine) -> Placement:
+    """Find out, by trying on the calling thread, what of the configuration can be had.
+
+    The calling thread ends up with SCHED_OTHER on its own CPUs (`main_cpus`).
+
+    Raises:
+        Refused: the process is exclusive and something is not to be had, or what is configured
+            cannot work at all; one line per reason, with the fix.
+    """
+    affinity = config.cpu_affinity.rt_process
+    _refuse_impossible(config, system)
+    reasons: list[Reason] = []
+    cpus = _cpus(config, system, machine, reasons)
+    policy, priority = _scheduling(affinity, system, reasons)
+    isolation = _isolation(affinity, cpus, system, machine, reasons)
+    for thread in affinity.threads:
+        reasons.append(
+            Reason(
+                f"the RT process has no thread named {thread.thread_name}",
+                "remove it from $.rt_process.threads",
+            )
+        )
+    refuse_if_exclusive(affinity.is_exclusive, reasons, _WHERE)
+    return Placement(
+        policy=policy,
+        priority=priority,
+        cpus=cpus,
+        main_cpus=_main_cpus(config, cpus, system, machine),
+        isolation=isolation,
+        reasons=tuple(reasons),
+        configured={
+            "policy": affinity.policy,
+            "priority": affinity.priority,
+            "cpu_cores": "auto" if affinity.cpu_cores == "auto" else list(affinity.cpu_cores),
+            "isolation_mode": affinity.isolation_mode,
+            "is_exclusive": affinity.is_exclusive,
+        },
+    )
+
+
+def _refuse_impossible(config: Config, system: System) -> None:
+    affinity = config.cpu_affinity.rt_process
+    if affinity.policy not in POLICIES:
+        raise Refused(
+            f"{_WHERE}.policy: found {affinity.policy}: the executive does not run under it yet: "
+            "use SCHED_FIFO"
+        )
+    real_time = affinity.policy != "SCHED_OTHER"
+    if config.rt_schedule.wait.mode == "busy" and real_time and system.throttled():
+        raise Refused(
+            "rt_schedule.json: $.wait.mode: found busy: must not be used while the kernel "
+            "throttles real-time threads: sysctl -w kernel.sched_rt_runtime_us=-1, or use hybrid"
+        )
+
+
+def _cpus(
+    config: Config, system: System, machine: Machine, reasons: list[Reason]
+) -> tuple[int, ...]:
+    wanted = rt_cpus(config.cpu_affinity, machine)
+    allowed = system.allowed_cpus()
+    if config.cpu_affinity.rt_process.cpu_cores == "auto" and not allowed.issuperset(wanted):
+        wanted = (max(allowed),)  # a container sees all CPUs and may use some
+    shown = format_cpu_list(frozenset(wanted))
+    if max(wanted) >= MAX_CPUS:
+        raise Refused(f"{_WHERE}.cpu_cores: found {shown}: must be below {MAX_CPUS}")
+    error = _try(lambda: system.set_affinity(0, wanted))
+    if error is None:
+        return tuple(sorted(wanted))
+    has = format_cpu_list(allowed)
+    reasons.append(
+        Reason(
+            f"the RT thread cannot be put on CPU {shown} ({error})",
+            f"its cpuset allows {has}: name some of these in cpu_cores, or widen the cpuset",
+        )
+    )
+    return tuple(sorted(allowed))
+
+
+def _scheduling(
+    affinity: ProcessAffinity, system: System, reasons: list[Reason]
+) -> tuple[str, int]:
+    if affinity.policy == "SCHED_OTHER":
+        return affinity.policy, 0
+    number = POLICIES[affinity.policy]
+    error = _try(lambda: system.set_scheduler(0, number, affinity.priority))
+    _try(lambda: system.set_scheduler(0, os.SCHED_OTHER, 0))
+    if error is None:
+        return affinity.policy, affinity.priority
+    reasons.append(
+        Reason(
+            f"no right to {affinity.policy} priority {affinity.priority} ({error}), "
+            "the RT thread runs with SCHED_OTHER",
+            _GRANT,
+        )
+    )
+    return "SCHED_OTHER", 0
+
+
+def _isolation(
+    affinity: ProcessAffinity,
+    cpus: tuple[int, ...],
+    system: System,
+    machine: Machine,
+    reasons: list[Reason],
+) -> str:
+    """The isolation mode really in force."""
+    by_boot = machine.isolated_cpus().issuperset(cpus)
+    by_cpuset = system.cpuset_partition().issuperset(cpus)
+    in_force = {
+        (True, True): "HYBRID",
+        (True, False): "ISOLCPUS",
+        (False, True): "CGROUPS",
+        (False, False): "NONE",
+    }[by_boot, by_cpuset]
+    mode = affinity.isolation_mode
+    shown = format_cpu_list(frozenset(cpus))
+    if mode in ("ISOLCPUS", "HYBRID") and not by_boot:
+        reasons.append(
+            Reason(
+                f"CPU {shown} is not isolated (isolation in force: {in_force})",
+                f"boot with isolcpus={shown} nohz_full={shown} rcu_nocbs={shown}, "
+                "or set isolation_mode NONE",
+            )
+        )
+    if mode in ("CGROUPS", "HYBRID") and not by_cpuset:
+        reasons.append(
+            Reason(
+                f"CPU {shown} is not in a cpuset partition of this process "
+                f"(isolation in force: {in_force})",
+                "make its cgroup a partition (cpuset.cpus.partition = isolated), "
+                "or set isolation_mode NONE",
+            )
+        )
+    return in_force
+
+
+def _main_cpus(
+    config: Config, cpus: tuple[int, ...], system: System, machine: Machine
+) -> tuple[int, ...]:
+    """Put the main thread where the RT thread is not, if there is such a CPU."""
+    allowed = system.allowed_cpus()
+    candidates = frozenset(non_rt_cpus(config.cpu_affinity, machine)) & allowed - set(cpus)
+    chosen = tuple(sorted(candidates or (allowed - set(cpus)) or allowed))
+    _try(lambda: system.set_affinity(0, chosen))
+    return chosen
+
+
+def _try(call: Callable[[], None]) -> str | None:
+    """None, or what the kernel said."""
+    try:
+        call()
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return None
+
+
+def move_thread(placement: Placement, thread: int, system: System) -> None:
+    """Put a running thread where the placement says; raises OSError."""
+    system.set_scheduler(thread, placement.policy_number, placement.priority)
+    system.set_affinity(thread, placement.cpus)
