@@ -1,0 +1,1 @@
+"""Checkpoints of the RT process: what it was doing, on disk, for a start without a segment."""

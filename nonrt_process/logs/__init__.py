@@ -1,0 +1,1 @@
+"""Log files: RT events and this process's own records as ECS documents, one a line."""

@@ -1,0 +1,112 @@
+"""Part `logs`: rt_process.log, non_rt_process.log, their levels, health and figures."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import uuid
+from datetime import datetime, timezone
+
+from nonrt_process.context import Context
+from nonrt_process.interfaces import LogStatistics, ProcessName
+from nonrt_process.logs import ecs
+from nonrt_process.logs.file_health import FileHealth
+from nonrt_process.logs.log_file import LogFile
+from nonrt_process.logs.process_log import PYTHON_LEVELS, ProcessLog
+from nonrt_process.logs.rt_log import RtLog
+from nonrt_process.logs.statistics import Statistics
+from nonrt_process.plugins import Plugin
+from shared.clock import Clock
+from shared.config.models.logging import LoggingConfig
+
+
+def create(context: Context) -> Plugin:
+    """Make the part; from here on nothing that is logged gets lost."""
+    return LogsPlugin(context)
+
+
+class LogsPlugin(Plugin):
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        config = context.config.current.logging
+        self._statistics = Statistics()
+        self._files = [_log_file(context, name) for name in ("rt_process", "non_rt_process")]
+        rt_file, own_file = self._files
+        rt_health = FileHealth("rt_log_file", rt_file.path, _say)
+        own_health = FileHealth("non_rt_log_file", own_file.path, _say)
+        self._process_log = ProcessLog(
+            own_file,
+            own_health,
+            self._statistics,
+            context.clock,
+            context.instance,
+            config.backlog_lines,
+        )
+        consumer = RtLog(rt_file, rt_health, self._statistics, context.clock, context.instance)
+        super().__init__("logs", consumers=[consumer], health_checks=[rt_health, own_health])
+        context.provide(LogStatistics, self._statistics)
+        context.config.subscribe("logging", commit=self._apply)
+        self._apply(config, config)
+        logging.getLogger().addHandler(self._process_log.handler)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._process_log.start()
+
+    def stop(self) -> None:
+        """Write what is waiting."""
+        logging.getLogger().removeHandler(self._process_log.handler)
+        self._process_log.stop()
+        self._files[0].close()
+
+    def _apply(self, old: LoggingConfig, new: LoggingConfig) -> None:
+        """Put levels and rotation in force."""
+        for name in old.loggers:
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        logging.getLogger().setLevel(PYTHON_LEVELS[new.level])
+        for name, level in new.loggers.items():
+            logging.getLogger(name).setLevel(PYTHON_LEVELS[level])
+        for file in self._files:
+            file.max_bytes = new.rotation.max_bytes
+            file.max_age_hours = new.rotation.max_age_hours
+            file.total_quota_bytes = new.rotation.total_quota_bytes
+
+
+def _log_file(context: Context, process: ProcessName) -> LogFile:
+    config = context.config.current
+    rotation = config.logging.rotation
+    return LogFile(
+        config.paths.log_dir / f"{process}.log",
+        context.clock,
+        lambda: first_line(process, context.instance, context.clock),
+        max_bytes=rotation.max_bytes,
+        max_age_hours=rotation.max_age_hours,
+        total_quota_bytes=rotation.total_quota_bytes,
+    )
+
+
+def first_line(process: ProcessName, instance: str, clock: Clock) -> bytes:
+    """The line that a file begins with; its id makes it differ from that of any other file."""
+    moment = datetime.fromtimestamp(clock.realtime_ns() / 1e9, timezone.utc)
+    return ecs.encode(
+        {
+            ecs.TIMESTAMP: moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            ecs.LEVEL: "info",
+            ecs.MESSAGE: "Log file begun",
+            ecs.LOGGER: "nonrt.logs",
+            ecs.PROCESS_NAME: process,
+            ecs.PROCESS_PID: os.getpid() if process == "non_rt_process" else None,
+            ecs.ECS: ecs.ECS_VERSION,
+            ecs.EVENT_KIND: "event",
+            ecs.FILE_ID: uuid.uuid4().hex,
+            ecs.LABELS: {"instance": instance},
+        }
+    )
+
+
+def _say(line: str) -> None:
+    """To the journal; the log file itself may be what is broken."""
+    sys.stderr.write(f"mxrc-nonrt: {line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,147 @@
+"""The consumer that writes RT events into rt_process.log, each exactly once.
+
+The file itself says how far it got: its lines carry event.sequence and the generation. A batch is
+appended by one write and the cursor moves afterwards; so after a crash the file may be ahead
+of the cursor by what it holds of one batch, and those lines are found at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from nonrt_process.batch import Batch
+from nonrt_process.consumer import Consumer, NotYet
+from nonrt_process.logs import ecs
+from nonrt_process.logs.file_health import FileHealth
+from nonrt_process.logs.log_file import LogFile
+from nonrt_process.logs.rt_lines import RtLines
+from nonrt_process.logs.statistics import Statistics
+from shared.clock import Clock
+from shared.layout import Records
+
+if TYPE_CHECKING:
+    from shared.segment import Segment
+
+
+class RtLog(Consumer):
+    """Writes every event that has a message id."""
+
+    name = "logs"
+    wants_events = True
+    interval_s = 0.05
+
+    def __init__(
+        self,
+        file: LogFile,
+        health: FileHealth,
+        statistics: Statistics,
+        clock: Clock,
+        instance: str,
+    ) -> None:
+        super().__init__()
+        self._file = file
+        self._health = health
+        self._statistics = statistics
+        self._clock = clock
+        self._instance = instance
+        self._lines: RtLines | None = None
+        self._generation = 0
+        self._written: dict[int, int] | None = None
+        """Lane -> number of the last event in the file; None: the file has not been looked at."""
+
+    def on_attach(self, segment: Segment) -> None:
+        self._lines = RtLines(segment, self._instance)
+        if segment.generation != self._generation:
+            self._generation = segment.generation
+            self._written = None
+
+    def on_detach(self) -> None:
+        self._lines = None
+
+    def on_batch(self, batch: Batch) -> None:
+        try:
+            self._write(batch)
+        except OSError as error:
+            self._health.failed(error)
+            raise NotYet(str(error)) from error
+
+    def on_tick(self, now_ns: int) -> None:
+        try:
+            self._file.tick()
+        except OSError as error:
+            self._health.failed(error)
+
+    def _write(self, batch: Batch) -> None:
+        lines = self._lines
+        assert lines is not None, "attached before the first batch"
+        numbers = batch.event_numbers
+        if self._written is None:
+            starts = _first_by_lane(batch.lanes, numbers)
+            self._written = last_written(self._file.lines_from_end(), batch.generation, starts)
+        fresh = self._unwritten(batch, numbers)
+        wanted = fresh & (batch.events["message_id"] != 0)
+        events = batch.events[wanted]
+        out = bytearray()
+        if batch.lost_events:
+            out += lines.lost(batch.lost_events, self._clock.realtime_ns())
+        out += b"".join(lines.encode(events, batch.lanes[wanted]))
+        if out:
+            self._file.append(out)
+            self._health.worked()
+        if batch.lost_events:
+            self._statistics.count_dropped("rt_process", batch.lost_events)
+        for lane, number in _last_by_lane(batch.lanes, numbers).items():
+            self._written[lane] = max(number, self._written.get(lane, -1))
+        if len(events):
+            self._observe(events)
+
+    def _unwritten(self, batch: Batch, numbers: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        fresh = np.ones(len(numbers), np.bool_)
+        assert self._written is not None
+        for lane, last in self._written.items():
+            fresh &= (batch.lanes != lane) | (numbers.astype(np.int64) > last)
+        return fresh
+
+    def _observe(self, events: Records) -> None:
+        now = np.int64(self._clock.monotonic_ns())
+        self._statistics.observe_latencies(now - events["time_ns"].astype(np.int64))
+
+
+def last_written(
+    lines: Iterable[bytes], generation: int, starts: Mapping[int, int]
+) -> dict[int, int]:
+    """Lane -> number of the last event that the file holds of the batch that begins at `starts`.
+
+    lines: whole lines, the newest first. starts: lane -> number of the first event that is to be
+    written. Looks back as far as a line from before that batch.
+    """
+    found: dict[int, int] = {}
+    for line in lines:
+        try:
+            document = orjson.loads(line)
+            sequence = document.get(ecs.EVENT_SEQUENCE)
+            line_generation = document.get(ecs.GENERATION)
+        except (ValueError, AttributeError):
+            continue
+        if not isinstance(sequence, int) or not isinstance(line_generation, int):
+            continue
+        if line_generation != generation:
+            break
+        lane, number = sequence % 16, sequence // 16
+        if number < starts.get(lane, 0):
+            break
+        found[lane] = max(number, found.get(lane, -1))
+    return found
+
+
+def _first_by_lane(lanes: NDArray[np.uint8], numbers: NDArray[np.uint64]) -> dict[int, int]:
+    return {int(lane): int(numbers[lanes == lane].min()) for lane in np.unique(lanes)}
+
+
+def _last_by_lane(lanes: NDArray[np.uint8], numbers: NDArray[np.uint64]) -> dict[int, int]:
+    return {int(lane): int(numbers[lanes == lane].max()) for lane in np.unique(lanes)}
