@@ -14,7 +14,8 @@
 #include "atomic.h"
 #include "mxrc/core.h"
 
-/* Tests put a pause or a death here. */
+/* Tests include this file with hooks that pause, die or read at these places, and with mistakes (MXRC_WRONG_...)
+ * that the tests must find. */
 #ifndef MXRC_RING_HOOK
 #define MXRC_RING_HOOK(place) ((void)0)
 #endif
@@ -24,7 +25,7 @@
 
 static uint8_t *slot_of(const struct mxrc_ring *ring, uint64_t number)
 {
-    return ring->slots + (number & ring->mask) * ring->slot_bytes;
+    return ring->slots + (number & ring->mask) * MXRC_SLOT_BYTES;
 }
 
 static uint64_t *seq_of(uint8_t *slot)
@@ -61,21 +62,20 @@ int mxrc_ring_open(struct mxrc_ring *ring, const struct mxrc_segment *segment, u
 
 static void write_slot(const struct mxrc_ring *ring, uint64_t number, const void *record)
 {
+    enum {
+        HALF = MXRC_SLOT_BYTES / 2
+    };
     uint8_t *slot = slot_of(ring, number);
+    const uint8_t *from = record;
 #ifndef MXRC_WRONG_NO_ODD
     mxrc_store_relaxed(seq_of(slot), 2 * number + 1); /* W1 */
-    mxrc_fence_release(); /* W2: no word below is seen before the mark */
+    mxrc_fence_release();                             /* W2 */
 #endif
-    MXRC_RING_HOOK(1);
-#ifdef MXRC_RING_HOOK_INSIDE
-    const size_t half = ring->slot_bytes / 2;
-    mxrc_copy_in(slot + 8, (const uint8_t *)record + 8, half - 8);
-    MXRC_RING_HOOK(2);
-    mxrc_copy_in(slot + half, (const uint8_t *)record + half, ring->slot_bytes - half);
-#else
-    mxrc_copy_in(slot + 8, (const uint8_t *)record + 8, ring->slot_bytes - 8); /* W3 */
-#endif
-    MXRC_RING_HOOK(3);
+    MXRC_RING_HOOK(MXRC_RING_MARKED);
+    mxrc_copy_in(slot + 8, from + 8, HALF - 8); /* W3 */
+    MXRC_RING_HOOK(MXRC_RING_HALF);
+    mxrc_copy_in(slot + HALF, from + HALF, HALF);
+    MXRC_RING_HOOK(MXRC_RING_FILLED);
     mxrc_store_release(seq_of(slot), 2 * number + 2); /* W4 */
 }
 
@@ -87,7 +87,7 @@ uint64_t mxrc_ring_publish(struct mxrc_ring *ring, const void *record)
     write_slot(ring, number, record);
 #else
     write_slot(ring, number, record);
-    MXRC_RING_HOOK(4);
+    MXRC_RING_HOOK(MXRC_RING_DONE);
     mxrc_store_release(&ring->header->head, number + 1);
 #endif
     mxrc_prefetch_write(slot_of(ring, number + 1));
@@ -112,15 +112,16 @@ int mxrc_ring_recover(struct mxrc_ring *ring)
     uint64_t number = mxrc_load_relaxed(&ring->header->head);
     uint64_t seq = mxrc_load_acquire(seq_of(slot_of(ring, number)));
     int found = 0;
+#ifdef MXRC_WRONG_NO_TOMBSTONE
+    seq = 2 * number;
+#endif
     if (seq == 2 * number + 2) {
         found = 1; /* died between the even value and head: the record is whole */
-#ifndef MXRC_WRONG_NO_TOMBSTONE
     } else if ((seq & 1) != 0) {
         write_tombstone(ring, number);
         uint64_t *tombstones = &ring->header->tombstones;
         mxrc_store_relaxed(tombstones, mxrc_load_relaxed(tombstones) + 1);
         found = 2;
-#endif
     }
     if (found != 0) {
         mxrc_store_release(&ring->header->head, number + 1);
@@ -138,8 +139,9 @@ static int copy_slot(const struct mxrc_ring *ring, uint64_t number, uint8_t *out
     if (seq != 2 * number + 2) {
         return 0;
     }
-    mxrc_copy_out(out + 8, slot + 8, ring->slot_bytes - 8); /* R2 */
+    MXRC_RING_HOOK(MXRC_RING_READING);
     memcpy(out, &seq, sizeof seq);
+    mxrc_copy_out(out + 8, slot + 8, MXRC_SLOT_BYTES - 8); /* R2 */
 #ifdef MXRC_WRONG_NO_RECHECK
     return 1;
 #else
@@ -168,7 +170,7 @@ uint64_t mxrc_ring_read(const struct mxrc_ring *ring, uint64_t *cursor, void *ou
     }
     for (int jumps = 0; copied < max && number < head && jumps < JUMPS;) {
         if (head - number <= ring->mask + 1 &&
-            copy_slot(ring, number, (uint8_t *)out + copied * ring->slot_bytes)) {
+            copy_slot(ring, number, (uint8_t *)out + copied * MXRC_SLOT_BYTES)) {
             copied++;
             number++;
             continue;

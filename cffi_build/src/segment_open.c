@@ -148,6 +148,9 @@ int mxrc_segment_publish(struct mxrc_segment *segment)
     if (segment->base == NULL || segment->lock < 0) {
         return EINVAL;
     }
+    if (mxrc_segment_current(segment) != MXRC_OPEN_OK) {
+        return ESTALE; /* the lock file was removed and another creator was faster */
+    }
     struct mxrc_header *header = mxrc_segment_header(segment);
     int lock = segment->lock;
     segment->lock = -1;

@@ -106,7 +106,8 @@ void mxrc_unlock_file(int descriptor);
 int mxrc_segment_open_rt(struct mxrc_segment *segment, const char *name, const char *lock_path,
                          const struct mxrc_geometry *geometry, int *created, char *error, size_t error_bytes);
 /* Makes the generation of its creator LIVE: regions of other writers become read-only, the lock is let go.
- * 0, EINVAL when there is nothing to publish, or the errno of the remapping (nothing published then). */
+ * 0, EINVAL when there is nothing to publish, ESTALE when the name is another generation's by now, or the errno of
+ * the remapping (nothing published then). */
 int mxrc_segment_publish(struct mxrc_segment *segment);
 /* Non-RT, inspector: attach only. Only the inspector gets a retired generation or one of an earlier boot. Non-RT is
  * refused (MXRC_OPEN_BUSY) while another live process is the Non-RT process of nonrt_status. */
