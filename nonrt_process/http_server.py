@@ -16,7 +16,7 @@ from typing import Any, Final
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from nonrt_process.plugins import StartRefusedError
+from shared.startup import EX_TEMPFAIL, Refused
 
 MAX_CONNECTIONS: Final = 256
 MAX_REQUESTS: Final = 128
@@ -71,7 +71,7 @@ def bind(host: str, port: int, *, fallback: bool, what: str, log: logging.Logger
     """A listening socket on `port`, or with `fallback` on the next free one above it (and says so).
 
     Raises:
-        StartRefusedError: the address is not this machine's, or the port (without fallback, or all
+        Refused: the address is not this machine's, or the port (without fallback, or all
             that were tried) is taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -92,7 +92,7 @@ def bind(host: str, port: int, *, fallback: bool, what: str, log: logging.Logger
                 if error.errno == errno.EADDRINUSE
                 else "check host and port in api.json"
             )
-            raise StartRefusedError(f"{reason}; {remedy}") from error
+            raise Refused(f"{reason}; {remedy}", EX_TEMPFAIL) from error
         listener.setblocking(False)
         if candidate != port:
             log.warning("%s: port %d is taken, using %d", what, port, candidate)

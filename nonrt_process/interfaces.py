@@ -432,6 +432,13 @@ class ConsumerMonitor(Protocol):
     def consumers(self) -> Sequence[ConsumerFigures]: ...
 
 
+class Lifecycle(Protocol):
+    """Where this process is in its life (frame)."""
+
+    def started(self) -> bool:
+        """Whether all parts run."""
+
+
 class MetricSource(Protocol):
     """Further metric families of a part; Plugin.metrics takes them."""
 
@@ -449,6 +456,9 @@ class Endpoints(Protocol):
     """Addresses in force (frame), published in the segment and in the endpoints file."""
 
     def publish(self, name: str, host: str, port: int) -> None: ...
+
+    def set_status(self, status: str) -> None:
+        """Name of this process's HealthStatus, for the tools."""
 
     def ports(self) -> Mapping[str, int]:
         """Port in force of "http" and "metrics"."""

@@ -28,17 +28,13 @@ MODULES: Final = (
 )
 
 
-class StartRefusedError(Exception):
-    """A part cannot start; str() is one line for the person who can remove the reason."""
-
-
 class Plugin:
     """One part of the process.
 
     Life: create(context) of all modules in order (provide services, subscribe to the configuration;
     nothing of another part may be required yet), then start() of all in order, then the pumps of
     all consumers run. At the end, in reverse order: the pumps of its consumers drain and end, then
-    stop() is called. create and start raise StartRefusedError with one line for a person.
+    stop() is called. create and start raise shared.startup.Refused (one line for a person).
     """
 
     def __init__(

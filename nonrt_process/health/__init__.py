@@ -1,0 +1,1 @@
+"""Health of both processes: checks, their sum, and /health."""
