@@ -1,0 +1,223 @@
+"""Delivers spans by OTLP/HTTP with protobuf: batches, gzip, retries with back-off.
+
+After the OTLP specification (https://opentelemetry.io/docs/specs/otlp/#otlphttp): 429, 502, 503,
+504 and connection errors are tried again, with the server's Retry-After if it gives one; any other
+failure is final for that request.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Final, Protocol
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.util.re import parse_env_headers
+
+from nonrt_process.traces import otlp
+from nonrt_process.traces.span_queue import SpanBuffer, Taken
+from nonrt_process.traces.statistics import Statistics
+from shared.clock import Clock
+
+MAX_SPANS: Final = 1024
+DELAY_S: Final = 0.2
+"""Time that spans wait for company: a batch costs hardly more than a single span."""
+TIMEOUT_S: Final = 10.0
+FIRST_BACKOFF_S: Final = 0.5
+MAX_BACKOFF_S: Final = 30.0
+MAX_RETRY_AFTER_S: Final = 300.0
+RETRYABLE: Final = frozenset({429, 502, 503, 504})
+_MAX_ANSWER: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a receiver said. status 0: nothing; error tells why."""
+
+    status: int
+    body: bytes = b""
+    retry_after: str | None = None
+    error: str = ""
+
+
+class Transport(Protocol):
+    """Sends one request body; never raises."""
+
+    def send(self, body: bytes, timeout_s: float) -> Answer: ...
+
+
+class HttpTransport:
+    """POST to <endpoint>/v1/traces. Further headers: OTEL_EXPORTER_OTLP_HEADERS (key=value,...)."""
+
+    def __init__(self, endpoint: str, environ: Mapping[str, str] = os.environ) -> None:
+        import urllib3  # 30 ms that the start of the process need not wait for
+
+        self._url = endpoint.rstrip("/") + "/v1/traces"
+        self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, retries=False)
+        self._errors = (urllib3.exceptions.HTTPError, OSError)
+        self._headers = {
+            **parse_env_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""), liberal=True),
+            "Content-Type": "application/x-protobuf",
+            "Content-Encoding": "gzip",
+            "User-Agent": "mxrc",
+        }
+
+    def send(self, body: bytes, timeout_s: float) -> Answer:
+        import urllib3
+
+        try:
+            response = self._pool.request(
+                "POST",
+                self._url,
+                body=gzip.compress(body, 1),
+                headers=self._headers,
+                timeout=urllib3.Timeout(timeout_s),
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                data = response.read(_MAX_ANSWER)
+            finally:
+                response.drain_conn()
+                response.release_conn()
+        except self._errors as error:
+            return Answer(0, error=f"{type(error).__name__}: {error}")
+        return Answer(response.status, data, response.headers.get("Retry-After"))
+
+
+class Exporter:
+    """The thread that empties a SpanBuffer into a receiver."""
+
+    def __init__(
+        self,
+        buffer: SpanBuffer,
+        make_transport: Callable[[], Transport],
+        statistics: Statistics,
+        clock: Clock,
+        log: logging.Logger,
+        target: str,
+        *,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._buffer = buffer
+        self._make_transport = make_transport
+        self._transport: Transport | None = None
+        self._statistics = statistics
+        self._clock = clock
+        self._log = log
+        self._target = target
+        self._jitter = jitter
+        self._backoff_s = FIRST_BACKOFF_S
+        self._problem = ""
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="otlp-export", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 3.0) -> None:
+        """Deliver what is there if the receiver answers at once; then end."""
+        self._ending.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            taken = self._buffer.take(1, 1.0)
+            if not taken.items:
+                continue
+            self._ending.wait(DELAY_S)
+            wait_s = self.deliver(self._buffer.take(MAX_SPANS, 0))
+            self._ending.wait(wait_s)
+        while (taken := self._buffer.take(MAX_SPANS, 0)).items:
+            if self.deliver(taken, timeout_s=1.0):
+                self._log.warning(
+                    "Spans still queued at the end are lost: %s does not take them", self._target
+                )
+                break
+
+    def deliver(self, taken: Taken, timeout_s: float = TIMEOUT_S) -> float:
+        """Send spans; returns the wait (s) before the next try, 0 when they are done with."""
+        if not taken.items:
+            return 0.0
+        if self._transport is None:
+            self._transport = self._make_transport()
+        started = self._clock.monotonic_ns()
+        answer = self._transport.send(otlp.request(taken.items), timeout_s)
+        elapsed_ms = (self._clock.monotonic_ns() - started) / 1e6
+        if 200 <= answer.status < 300:
+            rejected = self._rejected(answer.body, len(taken.items))
+            self._statistics.delivered(len(taken.items) - rejected, rejected, elapsed_ms)
+            self._buffer.acknowledge(taken)
+            self._worked()
+            return 0.0
+        reason = answer.error or f"HTTP status {answer.status}"
+        if answer.status == 0 or answer.status in RETRYABLE:
+            self._statistics.failed()
+            self._complain(f"{reason}; spans wait and are sent again")
+            return self._wait_s(answer)
+        self._statistics.refused(len(taken.items))
+        self._buffer.acknowledge(taken)
+        self._complain(f"{reason}: refused, {len(taken.items)} spans given up")
+        return 0.0
+
+    def _wait_s(self, answer: Answer) -> float:
+        asked = retry_after_s(answer.retry_after, self._clock.realtime_ns())
+        if asked is not None:
+            return min(asked, MAX_RETRY_AFTER_S)
+        wait = self._backoff_s * (0.5 + self._jitter() / 2)
+        self._backoff_s = min(self._backoff_s * 2, MAX_BACKOFF_S)
+        return wait
+
+    def _rejected(self, body: bytes, sent: int) -> int:
+        try:
+            partial = ExportTraceServiceResponse.FromString(body).partial_success
+        except DecodeError:
+            return 0  # e.g. a receiver that answers in JSON: the status counts
+        rejected = min(max(0, partial.rejected_spans), sent)
+        if rejected or partial.error_message:
+            self._log.warning(
+                "%s rejected %d of %d spans: %s",
+                self._target,
+                rejected,
+                sent,
+                partial.error_message[:500],
+            )
+        return rejected
+
+    def _complain(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self._log.warning("Spans are not delivered to %s: %s", self._target, problem)
+
+    def _worked(self) -> None:
+        self._backoff_s = FIRST_BACKOFF_S
+        if self._problem:
+            self._problem = ""
+            self._log.info("Spans are delivered to %s again", self._target)
+
+
+def retry_after_s(header: str | None, now_realtime_ns: int) -> float | None:
+    """Seconds that a Retry-After header (delay or date, RFC 9110) asks for; None: it does not."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    now = datetime.fromtimestamp(now_realtime_ns / 1e9, timezone.utc)
+    return max(0.0, (moment - now).total_seconds())

@@ -1,0 +1,137 @@
+"""Part `traces`: RT spans and HTTP spans to an OTLP receiver, and the figures of that."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, Metric
+
+from nonrt_process.context import Context
+from nonrt_process.interfaces import ServerTracer, SpanSink, TraceStatistics
+from nonrt_process.plugins import Plugin
+from nonrt_process.traces import otlp
+from nonrt_process.traces.exporter import Exporter, HttpTransport
+from nonrt_process.traces.rt_spans import RtSpans
+from nonrt_process.traces.server_tracer import (
+    SCOPE,
+    QueueSpanSink,
+    RateSampler,
+    SdkServerTracer,
+)
+from nonrt_process.traces.span_queue import SpanQueue
+from nonrt_process.traces.statistics import Statistics
+
+NAMESPACE: Final = "mxrc"
+RT_SCOPE: Final = "mxrc.rt"
+
+
+def create(context: Context) -> Plugin:
+    """Make the part."""
+    return TracesPlugin(context)
+
+
+class TracesPlugin(Plugin):
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        config = context.config.current.tracing_config
+        self._log = context.log.getChild("traces")
+        self._config = config
+        self._queue = SpanQueue()
+        self._statistics = Statistics(self._queue)
+        self._exporter = self._make_exporter(context)
+        host = socket.gethostname()
+
+        def resource(process: str, pid: int) -> dict[str, otlp.AttributeValue]:
+            values: dict[str, otlp.AttributeValue] = {
+                "service.name": config.service_name,
+                "service.namespace": NAMESPACE,
+                "service.instance.id": f"{context.instance}/{process}@{host}",
+                "service.version": _version(),
+                "host.name": host,
+            }
+            if pid:
+                values["process.pid"] = pid
+            return values
+
+        own = resource("non_rt_process", os.getpid())
+        own_origin = otlp.Origin.make(own, SCOPE, _version())
+        sampler = RateSampler(config)
+        context.config.subscribe("tracing_config", commit=lambda _, new: sampler.set_rates(new))
+        tracer = SdkServerTracer(self._queue, self._statistics, own_origin, sampler, own)
+        consumer = RtSpans(
+            self._queue,
+            self._statistics,
+            lambda pid: otlp.Origin.make(resource("rt_process", pid), RT_SCOPE, _version()),
+        )
+        super().__init__("traces", consumers=[consumer], metrics=[_Metrics(self._statistics)])
+        context.provide(ServerTracer, tracer)
+        context.provide(SpanSink, QueueSpanSink(self._queue, self._statistics, own_origin))
+        context.provide(TraceStatistics, self._statistics)
+
+    def _make_exporter(self, context: Context) -> Exporter | None:
+        exporter = self._config.exporter
+        if exporter.type == "NONE":
+            self._queue.discard = True
+            return None
+        if exporter.protocol != "http":
+            self._log.error(
+                "Spans are not exported: this version speaks OTLP over HTTP only; set exporter."
+                "protocol to http in tracing_config.json (usually port 4318)"
+            )
+            self._queue.discard = True
+            return None
+        return Exporter(
+            self._queue,
+            lambda: HttpTransport(exporter.endpoint),
+            self._statistics,
+            context.clock,
+            self._log,
+            exporter.endpoint,
+        )
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        if self._exporter is not None:
+            self._exporter.start()
+
+    def stop(self) -> None:
+        """Deliver what is left, if the receiver answers."""
+        self._queue.close()
+        if self._exporter is not None:
+            self._exporter.stop()
+
+
+class _Metrics:
+    """What interfaces.TraceStatistics does not tell."""
+
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
+
+    def collect(self) -> Iterable[Metric]:
+        exported = CounterMetricFamily(
+            "mxrc_tracing_spans_exported",
+            "Spans that the OTLP receiver has accepted",
+            labels=["process"],
+        )
+        exported.add_metric(["non_rt_process"], self._statistics.exported())
+        yield exported
+        given_up = CounterMetricFamily(
+            "mxrc_tracing_spans_given_up",
+            "Spans given up, by cause (ring_overwritten counts events of any kind)",
+            labels=["process", "cause"],
+        )
+        for cause, count in self._statistics.dropped_by_cause().items():
+            given_up.add_metric(["non_rt_process", cause], count)
+        yield given_up
+
+
+def _version() -> str:
+    try:
+        return version("mxrc")
+    except PackageNotFoundError:
+        return "unknown"
