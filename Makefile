@@ -25,7 +25,7 @@ PYTEST := $(BIN)/python -m pytest
 # $(call tool,PROGRAM,PACKAGE,COMMAND): run COMMAND if PROGRAM is there. Without it name the package;
 # under CI=true that is a failure.
 define tool
-	if command -v $(1) >/dev/null; then $(3); \
+if command -v $(1) >/dev/null; then $(3); \
 	else echo "$(1) is missing, not run: apt-get install $(2)"; [[ "$${CI:-}" != true ]]; fi
 endef
 
@@ -89,7 +89,7 @@ test: test-c test-unit test-integration test-stress-short ## C, unit, integratio
 
 .PHONY: test-c
 test-c: venv ## C tests of the core without Python: gcc, clang, ASan, UBSan, TSan
-	@$(MAKE) --no-print-directory -C cffi_build test PYTHON=$(abspath $(BIN)/python)
+	@flock build/test-c.lock $(MAKE) --no-print-directory -C cffi_build test PYTHON=$(abspath $(BIN)/python)
 
 .PHONY: test-unit
 test-unit: build ## Unit tests
@@ -129,18 +129,20 @@ bench: build ## Run the benchmarks (benchmarks/bench_*.py)
 
 .PHONY: lint
 lint: venv ## Check style, types and imports
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(TYPED)
-	$(BIN)/lint-imports
-	@$(if $(C_FILES),echo $(BIN)/clang-format --dry-run; $(BIN)/clang-format --dry-run -Werror $(C_FILES))
-	@$(call tool,shellcheck,shellcheck,echo shellcheck; shellcheck $(SCRIPTS))
+	@failed=0; check() { echo "$$@" | cut -c 1-100; "$$@" || failed=1; }; \
+	check $(BIN)/ruff check .; \
+	check $(BIN)/ruff format --check .; \
+	check $(BIN)/mypy $(TYPED); \
+	check $(BIN)/lint-imports; \
+	check $(BIN)/clang-format --dry-run -Werror $(C_FILES); \
+	$(call tool,shellcheck,shellcheck,check shellcheck $(SCRIPTS)) || failed=1; \
+	exit $$failed
 
 .PHONY: format
 format: venv ## Format Python and C, sort imports
 	$(BIN)/ruff check --fix-only --select I .
 	$(BIN)/ruff format .
-	@$(if $(C_FILES),$(BIN)/clang-format -i $(C_FILES))
+	$(BIN)/clang-format -i $(C_FILES)
 
 .PHONY: dist
 dist: venv ## Make sdist and wheel and check that both install
