@@ -1,8 +1,8 @@
 """What the main thread does while the RT thread runs: every 50 ms, nothing that RT waits for.
 
 Signals: SIGTERM and SIGINT ask the executive to STOP, SIGHUP reads the configuration again. The
-watchdog of the service manager is fed only while the RT thread moves: cycles of the PRIMARY, turns of
-a STANDBY's watch loop.
+watchdog of the service manager is fed only while the RT thread moves: cycles of the PRIMARY, turns
+of a STANDBY's watch loop.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Housekeeping:
     """One turn at a time.
 
     document: content of the member document.
-    reload: reads the configuration again, puts in force what may change; returns lines for a person.
+    reload: reads the configuration again, puts in force what may change; returns lines to print.
     next_signal: waits up to so many seconds for one of SIGNALS.
     say: prints lines for a person. on_ready: called once, when the RT thread moves.
     """

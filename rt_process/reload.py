@@ -60,7 +60,7 @@ class Reloader:
         )
 
     def reload(self) -> str:
-        """Read the files again; returns what came of it, for a person. Their content never raises."""
+        """Read the files again; returns lines that say what came of it. Content never raises."""
         try:
             self._candidate = self._load()
             changes = self._store.propose(self._candidate)

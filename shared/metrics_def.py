@@ -71,6 +71,19 @@ def counters() -> tuple[CounterDef, ...]:
     return _rows()[0]
 
 
+@cache
+def counter_index(name: str, label: str = "") -> int:
+    """Index into rt_metrics.counter.
+
+    Raises:
+        KeyError: there is no such counter.
+    """
+    for row in counters():
+        if (row.name, row.label) == (name, label):
+            return row.index
+    raise KeyError(name)
+
+
 def histograms() -> tuple[HistogramDef, ...]:
     """All histograms."""
     return _rows()[1]

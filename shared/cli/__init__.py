@@ -1,0 +1,1 @@
+"""The command line: `mxrc`. Machine output goes to stdout, diagnostics to stderr."""

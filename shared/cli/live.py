@@ -1,0 +1,91 @@
+"""A sample of an instance as a table on a terminal, or as a line."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from shared.cli.monitor import Sample
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+_STATE_STYLES = {
+    "RUNNING": "bold green",
+    "READY": "cyan",
+    "PAUSED": "yellow",
+    "SAFE_MODE": "bold yellow",
+    "ERROR": "bold red",
+}
+
+
+def line(sample: Sample) -> str:
+    """One line, for logs and pipes."""
+    positions = " ".join(f"{value:.3f}" for value in sample.positions) or "-"
+    work = f"{sample.task}/{sample.action or sample.step}" if sample.task else "-"
+    return (
+        f"{sample.state} cycle {sample.cycle} "
+        f"jitter_us p50 {number(sample.jitter_p50_us)} p99 {number(sample.jitter_p99_us)} "
+        f"max {number(sample.jitter_max_us)} misses {sample.misses} task {work} "
+        f"positions {positions}"
+    )
+
+
+def table(sample: Sample) -> Table:
+    """A table for a terminal."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.ROUNDED, show_header=False, title=f"mxrc {sample.instance}", min_width=72)
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    state = Text(sample.state, style=_STATE_STYLES.get(sample.state, "bold"))
+    state.append(f"   {sample.role}, epoch {sample.epoch}", style="default")
+    grid.add_row("state", state)
+    grid.add_row("cycle", f"{sample.cycle:,}   {sample.rate_hz:.1f} Hz")
+    grid.add_row(
+        "wake-up jitter",
+        f"p50 {number(sample.jitter_p50_us)}   p99 {number(sample.jitter_p99_us)}   "
+        f"max {number(sample.jitter_max_us)} us, last second",
+    )
+    grid.add_row("cycle time", f"max {number(sample.cycle_time_max_us)} us, last second")
+    misses = Text(f"{sample.misses:,}")
+    misses.append(
+        f"   {sample.missed_lately} in the last second, "
+        f"rate {sample.window_miss_rate:.4%} of the last 10,000 cycles"
+    )
+    misses.stylize("red" if sample.missed_lately else "default")
+    grid.add_row("deadline misses", misses)
+    work = f"{sample.task}   step {sample.step} {sample.action}" if sample.task else "none"
+    grid.add_row("task", Text(f"{work}   ({sample.active_tasks} active)"))
+    for name, unit, position, setpoint in zip(
+        sample.axes, sample.units, sample.positions, sample.setpoints, strict=False
+    ):
+        grid.add_row(Text(name), Text(f"{position:+9.4f} {unit}   set {setpoint:+9.4f}"))
+    grid.add_row("rt_process", _process(sample.rt_pid, sample.rt_alive, sample.rt_restarts))
+    nonrt = _process(sample.nonrt_pid, sample.nonrt_alive, sample.nonrt_restarts)
+    nonrt.append(f"   heartbeat {number(sample.nonrt_age_ms)} ms ago")
+    grid.add_row("nonrt_process", nonrt)
+    for reason in sample.degraded:
+        grid.add_row("degraded", Text(reason, style="yellow"))
+    return grid
+
+
+def number(value: float) -> str:
+    """One decimal; "-" for NaN."""
+    return "-" if math.isnan(value) else f"{value:.1f}"
+
+
+def _process(pid: int, alive: bool, restarts: int) -> Text:
+    from rich.text import Text
+
+    if not pid:
+        return Text("not started", style="dim")
+    text = Text(f"pid {pid}")
+    if not alive:
+        text.append("   dead", style="bold red")
+    if restarts:
+        text.append(f"   {restarts} restarts", style="yellow")
+    return text

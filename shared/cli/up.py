@@ -1,0 +1,235 @@
+"""What `mxrc up` does: start, supervise, show, stop in order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from shared.cli.demo import Demo
+from shared.cli.errors import CommandError
+from shared.cli.monitor import Monitor, Sample
+from shared.cli.options import load
+from shared.cli.screen import PlainScreen, Screen, TableScreen
+from shared.cli.supervisor import Child, State, program, spawner
+from shared.clock import SystemClock
+from shared.config import Config
+from shared.core import MxrcError
+from shared.segment import SHM_DIRECTORY, Segment, object_name, process_alive
+from shared.startup import EX_CONFIG, EX_FAILURE, EX_OK, default_config_dir
+
+TURN_S: Final = 0.1
+STOP_RT_S: Final = 15.0
+STOP_NONRT_S: Final = 15.0
+_FOLDERS: Final = {
+    "run_dir": "run",
+    "log_dir": "log",
+    "checkpoint_dir": "checkpoints",
+    "data_dir": "data",
+}
+
+
+def run(config_dir: Path | None, instance: str | None, *, demo: bool, table: bool) -> int:
+    """Until a signal, or until nothing is left to supervise; returns the exit status."""
+    directory = config_dir or default_config_dir()
+    config = load(directory, instance)
+    _refuse_running(config.instance_name)
+    environ = _environ(config, directory, instance)
+    screen: Screen = TableScreen() if table and sys.stdout.isatty() else PlainScreen()
+    with _Signals() as signals, screen:
+        return _Up(config, environ, screen, signals, Demo(config) if demo else None).run()
+
+
+def _environ(config: Config, directory: Path, instance: str | None) -> dict[str, str]:
+    """Environment of the children: folders in ./var where the configuration leaves them open."""
+    environ = dict(os.environ)
+    environ["MXRC_CONFIG_DIR"] = str(directory.resolve())
+    if instance is not None:
+        environ["MXRC_INSTANCE__INSTANCE"] = f'"{instance}"'
+    for field, folder in _FOLDERS.items():
+        if getattr(config.instance, field) is None:
+            path = Path("var", folder).resolve()
+            environ[f"MXRC_INSTANCE__{field.upper()}"] = str(path)
+    return environ
+
+
+def _refuse_running(instance: str) -> None:
+    """Two supervisors of one instance would restart each other's processes."""
+    try:
+        segment = Segment.attach(instance)
+    except MxrcError:
+        return  # The RT process says what is wrong with it, if anything is.
+    with segment:
+        for index in range(segment.max_members):
+            member = segment.member_struct(index)
+            if process_alive(int(member.pid), int(member.process_start)):
+                raise CommandError(
+                    f"instance {instance} is running already (RT process {int(member.pid)}): "
+                    "stop it, or choose another --instance"
+                )
+
+
+class _Signals:
+    """Counts requests to stop; SIGHUP without a terminal asks for a reload."""
+
+    def __init__(self) -> None:
+        self.stops = 0
+        self.reload = False
+        self._terminal = sys.stdin is not None and sys.stdin.isatty()
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Explicit handlers: a background shell hands SIGINT down as ignored.
+            self._old[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and not self._terminal:
+            self.reload = True
+        else:
+            self.stops += 1
+
+
+class _Up:
+    def __init__(
+        self,
+        config: Config,
+        environ: dict[str, str],
+        screen: Screen,
+        signals: _Signals,
+        demo: Demo | None,
+    ) -> None:
+        self._config = config
+        self._screen = screen
+        self._signals = signals
+        self._demo = demo
+        self._clock = SystemClock()
+        self._monitor = Monitor(config.instance_name)
+        self._generations: set[int] = set()
+        self._ports: dict[str, int] = {}
+        spawn = spawner(screen.child_stderr)
+
+        def child(name: str, script: str, module: str, policy: Any) -> Child:
+            arguments = program(script, module)
+            return Child(name, arguments, environ, policy, self._clock, spawn, screen.say)
+
+        failover = config.failover_policy
+        self._rt = child("rt_process", "mxrc-rt", "rt_process", failover.rt_process)
+        self._nonrt = child("nonrt_process", "mxrc-nonrt", "nonrt_process", failover.non_rt_process)
+        self._ever_ran = False
+
+    def run(self) -> int:
+        self._screen.say(f"instance {self._config.instance_name}: starting; Ctrl-C stops it")
+        try:
+            self._rt.start()
+            self._nonrt.start()
+            while not self._signals.stops and not self._hopeless():
+                self._turn()
+        finally:
+            self._stop()
+        return self._status()
+
+    def _turn(self) -> None:
+        self._screen.wait(TURN_S)
+        for child in (self._rt, self._nonrt):
+            child.look()
+        if self._signals.reload:
+            self._signals.reload = False
+            for child in (self._rt, self._nonrt):
+                child.signal(signal.SIGHUP)
+        sample = self._monitor.sample()
+        if sample is None:
+            return
+        self._generations.add(sample.generation)
+        if sample.rt_pid == self._rt.pid and sample.cycles_run:
+            self._ever_ran = True
+        self._show_urls(sample)
+        if self._demo is not None:
+            self._demo.look(sample, self._screen.say)
+        self._screen.show(sample)
+
+    def _show_urls(self, sample: Sample) -> None:
+        if not sample.ports or sample.ports == self._ports or not sample.nonrt_alive:
+            return
+        self._ports = sample.ports
+        for text in urls(self._config, sample.ports):
+            self._screen.say(text)
+
+    def _hopeless(self) -> bool:
+        """Nothing runs, or what has to run refused before it ever ran."""
+        states = (self._rt.state, self._nonrt.state)
+        if State.REFUSED in states:
+            return True
+        if self._rt.state is State.GIVEN_UP and not self._ever_ran:
+            return True
+        return all(state not in (State.RUNNING, State.WAITING) for state in states)
+
+    def _stop(self) -> None:
+        """RT first, so that the arm comes to rest while Non-RT still listens and records."""
+        asked = self._signals.stops
+
+        def hurry() -> bool:
+            return self._signals.stops > asked + 1
+
+        self._screen.say("stopping")
+        self._nonrt.stop_restarting()
+        self._rt.end(STOP_RT_S, hurry)
+        self._nonrt.end(STOP_NONRT_S, hurry)
+        self._monitor.close()
+        self._remove_leftover()
+        self._screen.say("stopped")
+
+    def _remove_leftover(self) -> None:
+        """A generation of this run whose RT process was killed: nobody else removes it."""
+        instance = self._config.instance_name
+        try:
+            with Segment.attach(instance) as segment:
+                generation = segment.generation
+        except MxrcError:
+            return
+        if generation not in self._generations or _alive(instance):
+            return
+        with contextlib.suppress(FileNotFoundError):
+            (SHM_DIRECTORY / object_name(instance).lstrip("/")).unlink()
+            self._screen.say("removed the segment of the RT process that was killed")
+
+    def _status(self) -> int:
+        if State.REFUSED in (self._rt.state, self._nonrt.state):
+            return EX_CONFIG
+        failed = State.GIVEN_UP in (self._rt.state, self._nonrt.state)
+        return EX_FAILURE if failed else EX_OK
+
+
+def _alive(instance: str) -> bool:
+    try:
+        _refuse_running(instance)
+    except CommandError:
+        return True
+    return False
+
+
+def urls(config: Config, ports: dict[str, int]) -> list[str]:
+    """Lines with the URLs in force; a port that is not the configured one says so."""
+    api = config.api
+    places = [
+        ("http", api.host, api.port, ("/health", "/docs")),
+        ("metrics", api.metrics_host, api.metrics_port, ("/metrics",)),
+    ]
+    lines = []
+    for name, host, configured, paths in places:
+        port = ports.get(name)
+        if port is None:
+            continue
+        taken = f"   (port {configured} was taken)" if configured not in (0, port) else ""
+        shown = f"[{host}]" if ":" in host else host
+        lines += [f"http://{shown}:{port}{path}{taken}" for path in paths]
+    return lines

@@ -1,0 +1,1 @@
+"""One module per verb of `mxrc`, with `register(app)`; its imports are made when it runs."""

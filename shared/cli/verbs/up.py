@@ -1,0 +1,32 @@
+"""`mxrc up`: both processes, supervised, with a live table."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from shared.cli.options import ConfigDir, Instance
+
+
+def register(app: typer.Typer) -> None:
+    """Add `up`."""
+
+    @app.command()
+    def up(
+        config_dir: ConfigDir = None,
+        instance: Instance = None,
+        demo: Annotated[
+            bool, typer.Option("--demo", help="Start the demo task once both are healthy.")
+        ] = False,
+        table: Annotated[
+            bool, typer.Option("--table/--no-table", help="Live table, where there is a terminal.")
+        ] = True,
+    ) -> int:
+        """Start both processes, keep them running, show what they do; Ctrl-C stops both.
+
+        Files go to ./var unless the configuration says where.
+        """
+        from shared.cli.up import run
+
+        return run(config_dir, instance, demo=demo, table=table)
