@@ -38,8 +38,8 @@ _STATE_KEY = re.compile(
 _STATE_VALUE = re.compile(r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _BAGGAGE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
-# What may stand in a value as it is; "%" begins an escape.
-_BAGGAGE_SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
+# What may stand in a value as it is; "%" begins an escape, and many readers take "+" for a space.
+_BAGGAGE_SAFE = "!#$&'()*-./:<=>?@[]^_`{|}~"
 
 Tracestate = tuple[tuple[str, str], ...]
 """List-members of a tracestate, first (most recent) first."""

@@ -145,7 +145,8 @@ def _choose(node: Node, part: str | int | None, data: Any, schema: Node) -> Node
     """Of a union, the alternative that `data` is meant to be."""
     discriminator = node.get("discriminator")
     if discriminator and isinstance(data, Mapping):
-        reference = discriminator["mapping"].get(data.get(discriminator["propertyName"]))
+        tag = data.get(discriminator["propertyName"])
+        reference = discriminator["mapping"].get(tag) if isinstance(tag, str) else None
         return resolve({"$ref": reference}, schema) if reference else node
     for alternative in node.get("anyOf", ()):
         candidate = resolve(alternative, schema)

@@ -54,7 +54,7 @@ def read_file(path: Path, *, max_bytes: int = MAX_BYTES) -> tuple[bytes, int]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise refused(reason, "must be readable", f"check owner and mode: ls -l {name}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise refused("something that is not a regular file", "must be a regular file")
@@ -65,7 +65,10 @@ def read_file(path: Path, *, max_bytes: int = MAX_BYTES) -> tuple[bytes, int]:
                 "must not be writable by group or others",
                 f"chmod go-w {name}",
             )
-        content = file.read(max_bytes + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(max_bytes + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > max_bytes:
         raise refused("a larger file", f"must be at most {max_bytes} bytes")
     return content, mode

@@ -68,7 +68,9 @@ def problems_at(
 def _faults(error: ValidationError, document: Any, schema: Node) -> list[Fault]:
     by_place: dict[Loc, Fault] = {}
     for detail in error.errors(include_url=False):
-        loc = _place(detail["loc"], document)
+        if detail["type"] == "default_factory_not_called":
+            continue  # The field that its default depends on is wrong, and reported.
+        loc = _place(detail["loc"], document, absent=detail["type"] == "missing")
         for fault in _translate(detail, loc, document, schema):
             by_place.setdefault(fault.loc, fault)
     # A union reports each alternative: the one that got furthest is the one that was meant.
@@ -79,8 +81,11 @@ def _faults(error: ValidationError, document: Any, schema: Node) -> list[Fault]:
     ]
 
 
-def _place(loc: tuple[str | int, ...], document: Any) -> Loc:
-    """pydantic's loc without the names of union alternatives that it puts in between."""
+def _place(loc: tuple[str | int, ...], document: Any, *, absent: bool) -> Loc:
+    """pydantic's loc without the names of union alternatives that it puts in between.
+
+    absent: the last part names a key that the document does not have.
+    """
     place: list[str | int] = []
     value = document
     for position, part in enumerate(loc):
@@ -88,7 +93,7 @@ def _place(loc: tuple[str | int, ...], document: Any) -> Loc:
             value = value[str(part)]
         elif isinstance(value, list) and isinstance(part, int) and part < len(value):
             value = value[part]
-        elif not (isinstance(value, dict) and position == len(loc) - 1):
+        elif not (absent and position == len(loc) - 1):
             continue
         place.append(part)
     return tuple(place)

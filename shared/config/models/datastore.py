@@ -128,7 +128,8 @@ class DataStoreKey(ConfigModel):
             ]
         elif self.min is not None and self.max is not None and self.min > self.max:
             faults = [Fault(("min",), f"must not be above max ({self.max})")]
-        if not faults and (reason := self.refusal(self.initial)):
+        chosen = self.initial if self.default is None else self.default
+        if not faults and (reason := self.refusal(chosen)):
             hint = "null stands for zero, which is out of range here; give a default"
             faults = [Fault(("default",), reason, hint if self.default is None else "")]
         return faults
