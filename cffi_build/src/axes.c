@@ -1,0 +1,180 @@
+/* axes.c: safe actions, ramps to a stop, and the limits that hold whatever a law asks for. */
+#include <math.h>
+
+#include "axes.h"
+#include "log.h"
+#include "misses.h"
+#include "motion.h"
+#include "task.h"
+
+/* Differences below this share of a limit are rounding. */
+#define TOLERANCE 1e-6
+
+void mxrc_axes_safe_begin(struct mxrc_exec *exec)
+{
+    for (uint32_t i = 0; i < exec->config.axis_count; i++) {
+        struct mxrc_axis_state *axis = &exec->axis[i];
+        axis->setpoint = axis->command;
+        axis->setpoint_velocity = axis->command_velocity;
+        axis->setpoint_acceleration = 0;
+        exec->safe_hold[i] = axis->command;
+    }
+    exec->now.driven = 0; /* what a task has set in this cycle no longer counts */
+}
+
+static void move_setpoint(struct mxrc_axis_state *axis, double velocity, double dt)
+{
+    axis->setpoint_acceleration = (velocity - axis->setpoint_velocity) / dt;
+    axis->setpoint_velocity = velocity;
+    axis->setpoint += velocity * dt;
+}
+
+static void ramp_to_stop(struct mxrc_axis_state *axis, const struct mxrc_axis_config *limits,
+                         double dt)
+{
+    double step = limits->acceleration_max * dt;
+    double velocity = axis->setpoint_velocity;
+    move_setpoint(axis, velocity - fmin(fmax(velocity, -step), step), dt);
+}
+
+static void go_to(struct mxrc_axis_state *axis, double target,
+                  const struct mxrc_axis_config *limits, double dt)
+{
+    double velocity =
+        mxrc_approach(target - axis->setpoint, 0, axis->setpoint_velocity, limits, dt);
+    move_setpoint(axis, velocity, dt);
+    if (fabs(target - axis->setpoint) < TOLERANCE * limits->velocity_max * dt) {
+        axis->setpoint = target;
+        axis->setpoint_velocity = 0;
+    }
+}
+
+/* On the way out every axis only ramps: a stop is asked for, not a place. */
+static uint32_t safe_action(const struct mxrc_exec *exec, uint32_t i)
+{
+    return exec->state == MXRC_STATE_SHUTDOWN ? MXRC_SAFE_RAMP : exec->config.axis[i].safe_action;
+}
+
+void mxrc_axes_undriven(struct mxrc_exec *exec)
+{
+    double dt = mxrc_cycle_seconds(exec);
+    int safe = mxrc_state_is_safe(exec->state);
+    for (uint32_t i = 0; i < exec->config.axis_count; i++) {
+        struct mxrc_axis_state *axis = &exec->axis[i];
+        const struct mxrc_axis_config *limits = &exec->config.axis[i];
+        if (exec->now.driven & (1u << i))
+            continue;
+        switch (safe ? safe_action(exec, i) : MXRC_SAFE_RAMP) {
+        case MXRC_SAFE_HOLD: /* back to where the fault found it, should it have been moving */
+            go_to(axis, exec->safe_hold[i], limits, dt);
+            break;
+        case MXRC_SAFE_GOTO:
+            go_to(axis, limits->safe_value, limits, dt);
+            break;
+        default:
+            ramp_to_stop(axis, limits, dt);
+        }
+    }
+}
+
+int mxrc_axes_at_rest(const struct mxrc_exec *exec, uint32_t mask)
+{
+    double dt = mxrc_cycle_seconds(exec);
+    for (uint32_t i = 0; i < exec->config.axis_count; i++) {
+        const struct mxrc_axis_state *axis = &exec->axis[i];
+        const struct mxrc_axis_config *limits = &exec->config.axis[i];
+        if (!(mask & (1u << i)))
+            continue;
+        if (axis->setpoint_velocity != 0 ||
+            fabs(axis->command_velocity) > limits->acceleration_max * dt * (1 + TOLERANCE) ||
+            fabs(axis->command - axis->setpoint) > TOLERANCE * limits->velocity_max)
+            return 0;
+    }
+    return 1;
+}
+
+void mxrc_axes_interrupted(struct mxrc_exec *exec)
+{
+    for (uint32_t i = 0; i < exec->config.axis_count; i++) {
+        struct mxrc_axis_state *axis = &exec->axis[i];
+        axis->setpoint = axis->command;
+        axis->setpoint_velocity = 0;
+        axis->setpoint_acceleration = 0;
+        axis->command_velocity = 0;
+    }
+    mxrc_tasks_hold(exec);
+}
+
+/* Greatest velocity towards a bound at `distance` from which the axis still stops before it. */
+static double stopping_velocity(double distance, const struct mxrc_axis_config *limits, double dt)
+{
+    if (distance <= 0)
+        return 0;
+    double step = limits->acceleration_max * dt;
+    return fmin(distance / dt, step * (sqrt(0.25 + 2 * distance / (step * dt)) + 0.5));
+}
+
+/* The position to command where `asked` may pass a limit. */
+static double limit_position(const struct mxrc_exec *exec, uint32_t i, double asked)
+{
+    const struct mxrc_axis_state *axis = &exec->axis[i];
+    const struct mxrc_axis_config *limits = &exec->config.axis[i];
+    double dt = mxrc_cycle_seconds(exec);
+    double step = limits->acceleration_max * dt;
+    double up = stopping_velocity(limits->position_max - axis->command, limits, dt);
+    double down = stopping_velocity(axis->command - limits->position_min, limits, dt);
+    double wish = (asked - axis->command) / dt;
+    double slack = TOLERANCE * limits->velocity_max;
+
+    if (fabs(wish) <= limits->velocity_max + slack &&
+        fabs(wish - axis->command_velocity) <= step * (1 + TOLERANCE) + slack &&
+        wish <= up + slack && wish >= -down - slack && asked <= limits->position_max &&
+        asked >= limits->position_min)
+        return asked;
+
+    /* Seen from a frame that moves with the set-point, the command closes on it and does not overshoot. */
+    double target_velocity = axis->setpoint_velocity;
+    double error = asked - target_velocity * dt - axis->command;
+    double velocity = mxrc_approach(error, target_velocity, axis->command_velocity, limits, dt);
+    velocity = fmin(fmax(velocity, -down), up);
+    /* A bound can ask for more braking than the axis has only if it was passed already. */
+    velocity = fmin(fmax(velocity, axis->command_velocity - step), axis->command_velocity + step);
+    double position = axis->command + velocity * dt;
+    /* An axis found beyond a bound may come back, not go on. */
+    double high = fmax(limits->position_max, axis->command);
+    double low = fmin(limits->position_min, axis->command);
+    return fmin(fmax(position, low), high);
+}
+
+void mxrc_axes_limit(struct mxrc_exec *exec)
+{
+    uint32_t cut = 0;
+    for (uint32_t i = 0; i < exec->config.axis_count; i++) {
+        const struct mxrc_axis_config *limits = &exec->config.axis[i];
+        double asked = exec->outputs.command[i];
+        double allowed = exec->outputs.command_kind == MXRC_LAW_EFFORT
+                             ? fmin(fmax(asked, -limits->effort_max), limits->effort_max)
+                             : limit_position(exec, i, asked);
+        if (allowed == asked)
+            continue;
+        exec->outputs.command[i] = allowed;
+        cut = 1;
+        mxrc_log(exec, MXRC_EV_OUTPUT_LIMITED, NULL, i, asked, allowed);
+    }
+    if (cut) {
+        exec->now.flags |= MXRC_CYCLE_LIMITED | MXRC_CYCLE_OUTPUTS_HELD;
+        mxrc_count(exec, MXRC_COUNTER_OUTPUTS_LIMITED, 1);
+    }
+}
+
+void mxrc_axes_committed(struct mxrc_exec *exec)
+{
+    double dt = mxrc_cycle_seconds(exec);
+    if (exec->outputs.command_kind != MXRC_LAW_POSITION)
+        return;
+    for (uint32_t i = 0; i < exec->config.axis_count; i++) {
+        struct mxrc_axis_state *axis = &exec->axis[i];
+        axis->command_velocity = (exec->outputs.command[i] - axis->command) / dt;
+        axis->command = exec->outputs.command[i];
+    }
+}

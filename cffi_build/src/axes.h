@@ -1,0 +1,32 @@
+/* axes.h: set-points of the axes that no task drives, and limits on every output. */
+#ifndef MXRC_AXES_H
+#define MXRC_AXES_H
+
+#include "exec.h"
+
+/* SAFE_MODE, ERROR or SHUTDOWN begins: set-points start from what was committed last. */
+void mxrc_axes_safe_begin(struct mxrc_exec *exec);
+/* Gives a set-point to each axis that no task has driven in this cycle: the safe action where it is in force, else a
+ * ramp to a stop. */
+void mxrc_axes_undriven(struct mxrc_exec *exec);
+/* 1 when the axes of `mask` stand still at their set-point. */
+int mxrc_axes_at_rest(const struct mxrc_exec *exec, uint32_t mask);
+/* The arm was left at its last command for several slots: it stands, and motion is planned anew from there. */
+void mxrc_axes_interrupted(struct mxrc_exec *exec);
+/* Cuts the commands in exec->outputs to what position, velocity and acceleration (or effort) limits allow. */
+void mxrc_axes_limit(struct mxrc_exec *exec);
+/* What was committed becomes the start of the next cycle. */
+void mxrc_axes_committed(struct mxrc_exec *exec);
+
+static inline int mxrc_state_is_safe(uint32_t state)
+{
+    return state == MXRC_STATE_SAFE_MODE || state == MXRC_STATE_ERROR ||
+           state == MXRC_STATE_SHUTDOWN;
+}
+
+static inline double mxrc_cycle_seconds(const struct mxrc_exec *exec)
+{
+    return (double)exec->config.period_ns * 1e-9;
+}
+
+#endif

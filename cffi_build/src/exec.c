@@ -1,0 +1,350 @@
+/* exec.c: the executive: what happens before the first cycle, in each cycle, and at the end. */
+#define _GNU_SOURCE /* gettid, sched_getcpu, RUSAGE_THREAD */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "axes.h"
+#include "error.h"
+#include "exec_commands.h"
+#include "exec_config.h"
+#include "grid.h"
+#include "heartbeat.h"
+#include "law_step.h"
+#include "lease.h"
+#include "live.h"
+#include "log.h"
+#include "memory.h"
+#include "misses.h"
+#include "publish.h"
+#include "span.h"
+#include "state.h"
+#include "state_block.h"
+#include "task.h"
+#include "wait.h"
+
+/* After so many slots without an executive the arm stands: motion goes on from rest. */
+#define BRIDGED_SLOTS 2
+/* SHUTDOWN waits so long for the axes to come to rest. */
+#define SHUTDOWN_NS 10000000000
+
+/* ---- a slot ---- */
+
+static void read_inputs(struct mxrc_exec *exec)
+{
+    int code = exec->driver->read(exec->driver_instance, exec->driver_state, exec->now.wake_ns,
+                                  &exec->inputs);
+    exec->cpu = (uint32_t)sched_getcpu(); /* vDSO */
+    if (exec->fake)
+        exec->fake->now_ns += exec->fake->work_ns;
+    if (code) {
+        mxrc_log(exec, MXRC_EV_DRIVER_FAULT, NULL, code);
+        mxrc_state_fault(exec, MXRC_SAFE_DRIVER);
+    }
+}
+
+/* 0, or ESTALE: another process is PRIMARY, and nothing that it writes may be touched any more. */
+static int commit_outputs(struct mxrc_exec *exec)
+{
+    int code = exec->driver->commit(exec->driver_instance, exec->driver_state, exec->epoch,
+                                    exec->now.cycle, &exec->outputs);
+    exec->now.commit_ns = mxrc_exec_now(exec);
+    if (code == ESTALE)
+        return ESTALE;
+    mxrc_axes_committed(exec);
+    if (code) {
+        mxrc_log(exec, MXRC_EV_DRIVER_FAULT, NULL, code);
+        mxrc_state_fault(exec, MXRC_SAFE_DRIVER);
+    }
+    return 0;
+}
+
+/* STOP: the last slot is the one in which the axes have come to rest. */
+static void shut_down(struct mxrc_exec *exec)
+{
+    if (exec->state != MXRC_STATE_SHUTDOWN)
+        return;
+    uint32_t all = (1u << exec->config.axis_count) - 1;
+    if (!mxrc_axes_at_rest(exec, all) && exec->now.wake_ns - exec->shutdown_since_ns < SHUTDOWN_NS)
+        return;
+    exec->driver->safe(exec->driver_instance, exec->driver_state, exec->epoch);
+    exec->finished = 1;
+}
+
+static void end_slot(struct mxrc_exec *exec)
+{
+    mxrc_count(exec, MXRC_COUNTER_CYCLES, 1);
+    if (exec->warmup_left == 0)
+        mxrc_misses_times(exec);
+    mxrc_grid_next(exec);
+    if (exec->warmup_left > 0)
+        exec->warmup_left--;
+}
+
+/* The lane is this process's own; everything else belongs to the new PRIMARY. */
+static int fenced(struct mxrc_exec *exec)
+{
+    struct mxrc_event event;
+    mxrc_event_fill(exec, &event, MXRC_EVENT_LOG, NULL);
+    uint64_t admitted = mxrc_load_acquire(&exec->at.lease->admitted_epoch);
+    mxrc_event_line(exec, &event, MXRC_EV_COMMIT_REFUSED,
+                    (const double[]){(double)exec->epoch, (double)admitted}, 2);
+    mxrc_ring_publish(&exec->at.lane, &event);
+    exec->finished = 1;
+    return ESTALE;
+}
+
+int mxrc_exec_cycle(struct mxrc_exec *exec)
+{
+    int result = mxrc_wait_until(exec, exec->now.scheduled_ns);
+    if (result)
+        return result;
+    exec->now.wake_ns = mxrc_exec_now(exec);
+    exec->now.driven = 0;
+    mxrc_phase(exec, MXRC_AT_WAKE);
+    mxrc_live_take(exec);
+    if (exec->now.skipped > BRIDGED_SLOTS)
+        mxrc_axes_interrupted(exec);
+
+    read_inputs(exec);
+    mxrc_phase(exec, MXRC_AT_INPUTS);
+    mxrc_mailbox_take(exec);
+    mxrc_commands_take(exec);
+    mxrc_phase(exec, MXRC_AT_COMMANDS);
+    mxrc_heartbeat_watch(exec);
+    mxrc_state_settle(exec);
+    mxrc_phase(exec, MXRC_AT_STATE);
+
+    mxrc_tasks_step(exec);
+    mxrc_axes_undriven(exec);
+    mxrc_phase(exec, MXRC_AT_TASKS);
+    mxrc_law_step(exec);
+    mxrc_phase(exec, MXRC_AT_LAW);
+    mxrc_axes_limit(exec);
+    mxrc_phase(exec, MXRC_AT_COMMIT);
+    result = commit_outputs(exec);
+    if (result)
+        return fenced(exec);
+    mxrc_phase(exec, MXRC_AT_COMMITTED);
+
+    shut_down(exec);
+    mxrc_misses_judge(exec);
+    mxrc_log_settle(exec);
+    mxrc_state_block_write(exec);
+    mxrc_phase(exec, MXRC_AT_STATE_DONE);
+    mxrc_status_publish(exec);
+    mxrc_phase(exec, MXRC_AT_STATUS);
+    mxrc_record_publish(exec);
+    mxrc_phase(exec, MXRC_AT_RECORD);
+    end_slot(exec);
+    return exec->finished ? 1 : 0;
+}
+
+/* ---- before the first ---- */
+
+static void clean_start(struct mxrc_exec *exec)
+{
+    exec->state = MXRC_STATE_INIT;
+    exec->start_pending = 1;
+    exec->now.cycle = 0;
+    exec->state_since_ns = exec->now.wake_ns;
+    for (uint32_t i = 0; i < exec->config.axis_count; i++)
+        exec->axis[i].setpoint = exec->axis[i].command = exec->inputs.position[i];
+}
+
+/* Rings before anything is written to them, then the state. Only behind the lease. */
+static int recover(struct mxrc_exec *exec, int owner_died)
+{
+    uint64_t previous = exec->epoch - 1;
+    int cycles = mxrc_ring_recover(&exec->at.cycles);
+    int lane = mxrc_ring_recover(&exec->at.lane);
+    int restored = mxrc_state_block_restore(exec);
+    exec->recovery = restored > 0;
+    int result = exec->driver->read(exec->driver_instance, exec->driver_state, exec->now.wake_ns,
+                                    &exec->inputs);
+    if (result)
+        return result;
+    if (restored <= 0) {
+        result = mxrc_span_seed(exec);
+        if (result)
+            return result;
+        /* Without a state nothing tells which effects a command had: none is taken twice. */
+        exec->command_tail = mxrc_load_acquire(&exec->at.status->command_tail);
+        clean_start(exec);
+    }
+    mxrc_grid_enter(exec);
+    mxrc_log(exec, MXRC_EV_BECAME_PRIMARY, NULL, (double)exec->epoch, exec->segment->member,
+             (double)mxrc_load_relaxed(&exec->at.lease->start_count));
+    if (owner_died)
+        mxrc_log(exec, MXRC_EV_OLD_PRIMARY_DEAD, NULL, (double)previous);
+    if (cycles)
+        mxrc_log(exec, MXRC_EV_RING_RECOVERED, NULL, MXRC_REGION_CYCLE_RING, cycles == 2);
+    if (lane)
+        mxrc_log(exec, MXRC_EV_RING_RECOVERED, NULL, MXRC_REGION_LANE + 2 * exec->segment->member,
+                 lane == 2);
+    if (restored < 0)
+        mxrc_log(exec, MXRC_EV_STATE_UNUSABLE, NULL, -restored);
+    if (restored <= 0) {
+        mxrc_log(exec, MXRC_EV_CLEAN_START, NULL, 0.0);
+        return 0;
+    }
+    mxrc_log(exec, MXRC_EV_RECOVERED_STATE, NULL, (double)exec->block.cycle, exec->state,
+             exec->active_tasks, (double)exec->recovery_gap);
+    mxrc_count(exec, MXRC_COUNTER_OUTAGE_SLOTS, exec->recovery_gap);
+    mxrc_tasks_recover(exec);
+    return 0;
+}
+
+int mxrc_exec_begin(struct mxrc_exec *exec, char *error, size_t error_bytes)
+{
+    int owner_died;
+    exec->tid = (uint32_t)gettid();
+    exec->pid = (uint32_t)getpid();
+    getrusage(RUSAGE_THREAD, &exec->usage);
+    mxrc_prefault_segment(exec->segment);
+    int result = mxrc_lease_acquire(exec, &owner_died, error, error_bytes);
+    if (result)
+        return result;
+    exec->started_ns = exec->now.wake_ns = mxrc_exec_now(exec);
+    exec->warmup_left = exec->config.warmup_cycles;
+    mxrc_misses_begin(exec);
+    if (exec->law->init(exec->law_state, exec->law_parameters, exec->config.axis_count,
+                        mxrc_cycle_seconds(exec)))
+        result = mxrc_fail(error, error_bytes, EINVAL, "control law %.31s refuses to start",
+                           exec->law->name);
+    if (result == 0 && (result = recover(exec, owner_died)) != 0)
+        mxrc_fail(error, error_bytes, result,
+                  "the driver or the kernel's random source failed "
+                  "before the first cycle: error %d",
+                  result);
+    if (result) {
+        mxrc_exec_end(exec);
+        return result;
+    }
+    mxrc_status_begin(exec);
+    mxrc_phase(exec, MXRC_AT_RESTORED);
+    return 0;
+}
+
+/* ---- after the last ---- */
+
+void mxrc_exec_end(struct mxrc_exec *exec)
+{
+    if (!exec->holds_lease)
+        return;
+    mxrc_store_release32(&exec->at.member->role, MXRC_ROLE_NONE);
+    exec->holds_lease = 0;
+    mxrc_lease_unlock(exec->at.lease);
+}
+
+/* ---- making one ---- */
+
+static int find_views(struct mxrc_exec *exec)
+{
+    struct mxrc_segment *segment = exec->segment;
+    struct mxrc_views *at = &exec->at;
+    uint32_t member = (uint32_t)segment->member;
+    at->lease = mxrc_region(segment, MXRC_REGION_LEASE, NULL);
+    at->status = mxrc_region(segment, MXRC_REGION_RT_STATUS, NULL);
+    at->metrics = mxrc_region(segment, MXRC_REGION_RT_METRICS, NULL);
+    at->member = mxrc_region(segment, MXRC_REGION_MEMBER + member, NULL);
+    at->state = mxrc_region(segment, MXRC_REGION_STATE, NULL);
+    at->program = mxrc_region(segment, MXRC_REGION_PROGRAMS, NULL);
+    at->staging = mxrc_region(segment, MXRC_REGION_STAGING, NULL);
+    at->nonrt = mxrc_region(segment, MXRC_REGION_NONRT_STATUS, NULL);
+    at->control = mxrc_region(segment, MXRC_REGION_CONTROL, NULL);
+    at->data = mxrc_region(segment, MXRC_REGION_DATA_DIRECTORY, NULL);
+    at->commands = mxrc_region(segment, MXRC_REGION_COMMANDS, NULL);
+    if (!at->lease || !at->status || !at->metrics || !at->member || !at->state || !at->program ||
+        !at->staging || !at->nonrt || !at->control || !at->data || !at->commands ||
+        mxrc_ring_open(&at->cycles, segment, MXRC_REGION_CYCLE_RING) ||
+        mxrc_ring_open(&at->lane, segment, MXRC_REGION_LANE + 2 * member))
+        return ENOENT;
+    at->staging_slots = mxrc_region_description(segment, MXRC_REGION_STAGING)->element_count;
+    return 0;
+}
+
+static int open_driver(struct mxrc_exec *exec, char *error, size_t error_bytes)
+{
+    const struct mxrc_driver *driver = mxrc_driver_find(exec->config.driver);
+    if (!driver || driver->abi != MXRC_DRIVER_ABI || driver->bytes != sizeof *driver ||
+        driver->state_bytes > MXRC_DRIVER_STATE_BYTES)
+        return mxrc_fail(error, error_bytes, EINVAL, "there is no driver of kind %u",
+                         exec->config.driver);
+    const struct mxrc_driver_config config = {
+        .axis = exec->config.axis,
+        .axis_count = exec->config.axis_count,
+        .time_constant = exec->config.simulated_time_constant_s,
+        .admitted_epoch = &exec->at.lease->admitted_epoch,
+    };
+    int result =
+        driver->open(&exec->driver_instance, exec->driver_state, &config, error, error_bytes);
+    if (result == 0)
+        exec->driver = driver;
+    return result;
+}
+
+static int set_up(struct mxrc_exec *exec, char *error, size_t error_bytes)
+{
+    int result = mxrc_exec_config_check(&exec->config, &exec->slots, error, error_bytes);
+    if (result)
+        return result;
+    exec->live = mxrc_exec_config_live(&exec->config);
+    if (!mxrc_live_valid(exec, &exec->live))
+        return mxrc_fail(error, error_bytes, EINVAL,
+                         "deadline, waiting mode, overrun policy or heartbeat timeout is out of "
+                         "range");
+    if (exec->segment->access != MXRC_ACCESS_RT || exec->segment->member < 0 || find_views(exec))
+        return mxrc_fail(error, error_bytes, ENOENT,
+                         "the segment is not attached as an RT process's, or lacks a region");
+    if ((result = mxrc_log_begin(exec, error, error_bytes)) != 0 ||
+        (result = open_driver(exec, error, error_bytes)) != 0 ||
+        (result = mxrc_exec_use_law(exec, &mxrc_law_position_servo, NULL, 0, error, error_bytes)) !=
+            0)
+        return result;
+    if (mxrc_sections_register(exec))
+        return mxrc_fail(error, error_bytes, ENOSPC,
+                         "the state block has no room for all sections");
+    for (uint32_t i = 0; i < MXRC_TASKS; i++)
+        exec->task_freed_cycle[i] = UINT64_MAX;
+    return 0;
+}
+
+struct mxrc_exec *mxrc_exec_new(struct mxrc_segment *segment, const struct mxrc_exec_config *config,
+                                char *error, size_t error_bytes)
+{
+    struct mxrc_exec *exec = NULL;
+    if (posix_memalign((void **)&exec, MXRC_PAGE_BYTES, sizeof *exec)) {
+        mxrc_fail(error, error_bytes, ENOMEM, "out of memory");
+        return NULL;
+    }
+    memset(exec, 0, sizeof *exec);
+    exec->segment = segment;
+    exec->config = *config;
+    sem_init(&exec->begun, 0, 0);
+    sem_init(&exec->ended, 0, 0);
+    if (set_up(exec, error, error_bytes)) {
+        mxrc_exec_free(exec);
+        return NULL;
+    }
+    return exec;
+}
+
+void mxrc_exec_free(struct mxrc_exec *exec)
+{
+    if (!exec)
+        return;
+    if (exec->driver)
+        exec->driver->close(exec->driver_instance);
+    sem_destroy(&exec->begun);
+    sem_destroy(&exec->ended);
+    free(exec);
+}
+
+int mxrc_exec_use_clock(struct mxrc_exec *exec, struct mxrc_fake_clock *clock)
+{
+    exec->fake = clock;
+    return 0;
+}

@@ -1,0 +1,98 @@
+/* law_step.c: the law between set-points and outputs, and what happens when it fails. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "axes.h"
+#include "error.h"
+#include "law_step.h"
+#include "log.h"
+#include "state.h"
+
+#define CODE_NOT_FINITE (-1)
+
+int mxrc_exec_use_law(struct mxrc_exec *exec, const struct mxrc_law *law, const double *parameters,
+                      uint32_t count, char *error, size_t error_bytes)
+{
+    if (law->abi != MXRC_LAW_ABI || law->bytes != sizeof *law)
+        return mxrc_fail(error, error_bytes, EINVAL,
+                         "the control law has interface %u of %u bytes, not %u of %zu; build it "
+                         "against this version's law.h",
+                         law->abi, law->bytes, MXRC_LAW_ABI, sizeof *law);
+    if (law->name[0] == '\0' || law->name[sizeof law->name - 1] != '\0' || !law->init ||
+        !law->step || !law->reset || law->state_bytes > MXRC_LAW_STATE_BYTES ||
+        law->parameter_count > MXRC_LAW_PARAMETERS)
+        return mxrc_fail(error, error_bytes, EINVAL,
+                         "control law %.31s: name, functions, at most %u bytes of state and at "
+                         "most %u parameters are needed",
+                         law->name, MXRC_LAW_STATE_BYTES, MXRC_LAW_PARAMETERS);
+    if (count != law->parameter_count)
+        return mxrc_fail(error, error_bytes, EINVAL,
+                         "control law %.31s takes %u parameters, %u were given", law->name,
+                         law->parameter_count, count);
+    if (law->command > MXRC_LAW_EFFORT || !(exec->driver->accepts & (1u << law->command)))
+        return mxrc_fail(error, error_bytes, EINVAL,
+                         "control law %.31s makes commands of kind %u, which driver %.31s does "
+                         "not take",
+                         law->name, law->command, exec->driver->name);
+    exec->law = law;
+    memset(exec->law_parameters, 0, sizeof exec->law_parameters);
+    if (count)
+        memcpy(exec->law_parameters, parameters, count * sizeof *parameters);
+    return 0;
+}
+
+static void fill_input(struct mxrc_exec *exec)
+{
+    struct mxrc_law_input *input = &exec->law_input;
+    input->cycle = exec->now.cycle;
+    input->axes = exec->config.axis_count;
+    input->dt = mxrc_cycle_seconds(exec);
+    for (uint32_t i = 0; i < input->axes; i++) {
+        input->position[i] = exec->inputs.position[i];
+        input->velocity[i] = exec->inputs.velocity[i];
+        input->effort[i] = exec->inputs.effort[i];
+        input->setpoint[i] = exec->axis[i].setpoint;
+        input->setpoint_velocity[i] = exec->axis[i].setpoint_velocity;
+        input->setpoint_acceleration[i] = exec->axis[i].setpoint_acceleration;
+    }
+}
+
+/* 1 when the law made every command. */
+static int run(struct mxrc_exec *exec)
+{
+    const struct mxrc_law *law = exec->law;
+    double *command = exec->outputs.command;
+    fill_input(exec);
+    if (!exec->law_engaged)
+        law->reset(exec->law_state, exec->law_parameters, &exec->law_input);
+    exec->law_engaged = 1;
+    uint32_t axis = 0;
+    int code = law->step(exec->law_state, exec->law_parameters, &exec->law_input, command);
+    if (code == 0) {
+        while (axis < exec->config.axis_count && isfinite(command[axis]))
+            axis++;
+        if (axis == exec->config.axis_count)
+            return 1;
+        code = CODE_NOT_FINITE;
+    }
+    mxrc_log(exec, MXRC_EV_LAW_FAULT, NULL, axis, code);
+    return 0;
+}
+
+void mxrc_law_step(struct mxrc_exec *exec)
+{
+    exec->outputs.axes = exec->config.axis_count;
+    exec->outputs.command_kind = exec->law->command;
+    if (!mxrc_state_is_safe(exec->state)) {
+        if (run(exec))
+            return;
+        mxrc_state_fault(exec, MXRC_SAFE_LAW_FAULT);
+        mxrc_axes_undriven(exec);
+    }
+    exec->law_engaged = 0;
+    exec->now.flags |= MXRC_CYCLE_OUTPUTS_HELD;
+    exec->outputs.command_kind = MXRC_LAW_POSITION;
+    for (uint32_t i = 0; i < exec->config.axis_count; i++)
+        exec->outputs.command[i] = exec->axis[i].setpoint;
+}
