@@ -1,6 +1,6 @@
 """Child processes, restarted as failover_policy.json says.
 
-Children have sessions of their own, so that a Ctrl-C reaches `mxrc up` alone and it can stop them in
+Children have sessions of their own: a Ctrl-C reaches `mxrc up` alone, and it stops them in
 order; PR_SET_PDEATHSIG stops them too when `mxrc up` is killed. One thread, the main thread.
 """
 
