@@ -25,8 +25,9 @@
 #include "task.h"
 #include "wait.h"
 
-/* After so many slots without an executive the arm stands: motion goes on from rest. */
+/* Commands that came late by more than both: the arm has stopped meanwhile, and motion goes on from rest. */
 #define BRIDGED_SLOTS 2
+#define BRIDGED_NS 10000000
 /* SHUTDOWN waits so long for the axes to come to rest. */
 #define SHUTDOWN_NS 10000000000
 
@@ -105,16 +106,16 @@ int mxrc_exec_cycle(struct mxrc_exec *exec)
     exec->now.driven = 0;
     mxrc_phase(exec, MXRC_AT_WAKE);
     mxrc_live_take(exec);
-    if (exec->now.skipped > BRIDGED_SLOTS)
+    if (exec->now.skipped > BRIDGED_SLOTS && exec->now.elapsed_ns > BRIDGED_NS)
         mxrc_axes_interrupted(exec);
 
     read_inputs(exec);
     mxrc_phase(exec, MXRC_AT_INPUTS);
     mxrc_mailbox_take(exec);
+    mxrc_state_settle(exec);
     mxrc_commands_take(exec);
     mxrc_phase(exec, MXRC_AT_COMMANDS);
     mxrc_heartbeat_watch(exec);
-    mxrc_state_settle(exec);
     mxrc_phase(exec, MXRC_AT_STATE);
 
     mxrc_tasks_step(exec);

@@ -348,7 +348,8 @@ static uint32_t axes_in_use(const struct mxrc_exec *exec)
 
 static uint32_t state_admits(const struct mxrc_exec *exec)
 {
-    switch (exec->state) {
+    switch (exec->state) { /* before RUNNING it waits */
+    case MXRC_STATE_INIT:
     case MXRC_STATE_READY:
     case MXRC_STATE_RUNNING:
     case MXRC_STATE_PAUSED:
