@@ -11,11 +11,13 @@ import errno
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from nonrt_process.interfaces import HEALTHY, Finding, HealthStatus, ProcessName
 from shared.startup import EX_TEMPFAIL, Refused
 
 MAX_CONNECTIONS: Final = 256
@@ -147,3 +149,18 @@ class HttpServer:
 
     def _run(self) -> None:
         asyncio.run(self._server.serve(sockets=[self._listener]))
+
+
+class ServerCheck:
+    """Health check of a server of this process."""
+
+    process: Final[ProcessName] = "non_rt_process"
+
+    def __init__(self, name: str, alive: Callable[[], bool]) -> None:
+        self.name: Final = name
+        self._alive = alive
+
+    def check(self, _now_ns: int) -> Finding:
+        if self._alive():
+            return HEALTHY
+        return Finding(HealthStatus.UNHEALTHY, f"the {self.name} ended; restart mxrc-nonrt")

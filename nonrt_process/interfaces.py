@@ -16,6 +16,7 @@ from shared.enums import NameKind, Result, RtEvent, RtState
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
+    from starlette.requests import Request
 
     from nonrt_process.plugins import Plugin
     from shared.trace_context import TraceContext
@@ -238,6 +239,12 @@ class ServerTracer(Protocol):
         self, method: str, path: str, parent: TraceContext | None, attributes: Mapping[str, Any]
     ) -> ServerSpan:
         """Begin a span of kind SERVER; parent None starts a trace."""
+
+
+def current_trace(request: Request) -> TraceContext:
+    """Context of the server span of a request under way: the parent of what the handler starts."""
+    trace: TraceContext = request.state.trace
+    return trace
 
 
 @dataclass(frozen=True, slots=True)

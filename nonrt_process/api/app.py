@@ -1,0 +1,102 @@
+"""The FastAPI application: routers of all plugins, guards, problems, the operator's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp
+
+from nonrt_process.api.guards import Guards
+from nonrt_process.api.problems import MEDIA_TYPE, ProblemDocument, install
+from nonrt_process.api.tracing import Tracing
+from nonrt_process.context import Context
+from nonrt_process.interfaces import ServerTracer
+from shared.trace_context import sampling_threshold
+from shared.version import package_version
+
+PAGE = Path(__file__).with_name("page.html")
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+_TASK_PATHS = "/api/v1/task"
+_CHANGES = ("post", "put", "delete", "patch")
+
+
+def make_app(context: Context, routers: Iterable[APIRouter]) -> ASGIApp:
+    """The whole application behind its middleware."""
+    app = FastAPI(
+        title="mxrc",
+        version=package_version(),
+        description="Health and control of a robot-control runtime. Errors are problem documents.",
+        docs_url=None,  # those pages load from other hosts
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    install(app)
+    for router in routers:
+        app.include_router(router)
+    page = PAGE.read_text(encoding="utf-8")
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def operators_page() -> HTMLResponse:
+        return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})
+
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+
+    def api() -> Any:
+        return context.config.current.api
+
+    def token() -> str | None:
+        secret = context.config.current.api_token
+        return None if secret is None else secret.get_secret_value()
+
+    def own_hosts() -> list[str]:
+        return [api().host, *api().allowed_hosts]
+
+    def threshold(path: str) -> int:
+        tracing = context.config.current.tracing_config
+        task = path.startswith(_TASK_PATHS)
+        return sampling_threshold(tracing.task_sampling_rate if task else tracing.sampling_rate)
+
+    guarded = Guards(
+        app, own_hosts=own_hosts, token=token, max_bytes=lambda: api().max_request_bytes
+    )
+    return Tracing(guarded, tracer=lambda: context.get(ServerTracer), threshold=threshold)
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI with the errors as they are: problem documents, and those of the guards."""
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = ProblemDocument.model_json_schema()
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for methods in document.get("paths", {}).values():
+        for method, operation in methods.items():
+            responses = operation.setdefault("responses", {})
+            if "422" in responses:
+                responses["422"] = {"description": "Invalid request", "content": content}
+            if method in _CHANGES:
+                for status, words in (
+                    ("401", "No token, or a wrong one"),
+                    ("403", "Host or origin is not this service's"),
+                    ("413", "Body too large"),
+                    ("415", "Not application/json"),
+                ):
+                    responses.setdefault(status, {"description": words, "content": content})
+            responses.setdefault("default", {"description": "Problem", "content": content})
+    schemes = document["components"].setdefault("securitySchemes", {})
+    schemes["bearer"] = {"type": "http", "scheme": "bearer"}
+    app.openapi_schema = document
+    return document

@@ -1,0 +1,127 @@
+"""Every error is an application/problem+json document (RFC 9457)."""
+
+from __future__ import annotations
+
+import http
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from nonrt_process.interfaces import Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+log = logging.getLogger("nonrt.api")
+
+
+class ProblemDocument(BaseModel):
+    """What went wrong with a request (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field("about:blank", description="URI of the kind of problem")
+    title: str = Field(description="The kind of problem in words")
+    status: int = Field(description="The HTTP status")
+    detail: str = Field(description="What was wrong with this request, and what to do")
+    instance: str = Field(description="Path of the request")
+
+
+def problem_response(
+    status: int,
+    title: str,
+    detail: str,
+    instance: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    extensions: Mapping[str, Any] | None = None,
+) -> Response:
+    """A problem document as an answer."""
+    document = {
+        **(extensions or {}),
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+    }
+    return Response(
+        orjson.dumps(document, default=str),
+        status_code=status,
+        headers=dict(headers or {}),
+        media_type=MEDIA_TYPE,
+    )
+
+
+def phrase(status: int) -> str:
+    """The standard's words for a status."""
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return problem_response(
+        error.status,
+        error.title,
+        error.detail,
+        request.url.path,
+        headers=error.headers,
+        extensions=error.extensions,
+    )
+
+
+_DETAILS = {
+    404: "there is nothing at this path; GET /openapi.json lists what there is",
+    405: "this path does not know this method",
+}
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    title = phrase(error.status_code)
+    detail = str(error.detail)
+    if detail in ("", title):
+        detail = _DETAILS.get(error.status_code, title)
+    return problem_response(
+        error.status_code, title, detail, request.url.path, headers=error.headers
+    )
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        {"field": ".".join(str(part) for part in one["loc"]), "message": str(one["msg"])}
+        for one in error.errors()
+    ]
+    first = problems[0] if problems else {"field": "request", "message": "is not valid"}
+    return problem_response(
+        422,
+        "Invalid request",
+        f"{first['field']}: {first['message']}",
+        request.url.path,
+        extensions={"errors": problems},
+    )
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed: %s", request.method, request.url.path, error, exc_info=error)
+    return problem_response(
+        500, phrase(500), "a fault of this service; see non_rt_process.log", request.url.path
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every kind of error with a problem document."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(Exception, _on_fault)

@@ -1,0 +1,91 @@
+"""Log levels and sampling rates at runtime; a change lasts until SIGHUP or the process ends."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from nonrt_process.context import Context
+from nonrt_process.interfaces import RuntimeSettings
+from shared.config.models.logging import Level
+
+Rate = Annotated[float, Field(ge=0, le=1, strict=True)]
+
+
+class LogLevels(BaseModel):
+    """Levels in force."""
+
+    level: Level
+    loggers: dict[str, Level] = Field(description="Loggers (and those below them) of another level")
+
+
+class LogLevelChange(BaseModel):
+    """What shall change; the rest stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: Level | None = None
+    loggers: dict[str, Level | None] = Field(
+        default_factory=dict, description="null: the logger has no level of its own any more"
+    )
+
+
+class Instrumentation(BaseModel):
+    """Which parts make spans."""
+
+    eventbus: bool
+    task_executor: bool
+    rt_cycle: bool
+
+
+class Sampling(BaseModel):
+    """Shares of root traces that are recorded."""
+
+    sampling_rate: float
+    task_sampling_rate: float
+    rt_cycle_sampling_rate: float
+    instrumentation: Instrumentation
+
+
+class SamplingChange(BaseModel):
+    """What shall change; the rest stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sampling_rate: Rate | None = None
+    task_sampling_rate: Rate | None = None
+    rt_cycle_sampling_rate: Rate | None = None
+
+
+def make_router(context: Context) -> APIRouter:
+    """GET and PUT of /api/v1/log-level and /api/v1/tracing/sampling."""
+    router = APIRouter(prefix="/api/v1", tags=["settings"])
+
+    def settings() -> RuntimeSettings:
+        return context.require(RuntimeSettings)
+
+    @router.get("/log-level", response_model=LogLevels)
+    def log_level() -> dict[str, Any]:
+        """Levels in force."""
+        return settings().log_levels()
+
+    @router.put("/log-level", response_model=LogLevels)
+    def set_log_level(body: LogLevelChange) -> dict[str, Any]:
+        """Change levels of both processes at once; RT follows in its next cycle."""
+        settings().set_log_levels(body.level, body.loggers)
+        return settings().log_levels()
+
+    @router.get("/tracing/sampling", response_model=Sampling)
+    def sampling() -> dict[str, Any]:
+        """Rates in force."""
+        return settings().sampling()
+
+    @router.put("/tracing/sampling", response_model=Sampling)
+    def set_sampling(body: SamplingChange) -> dict[str, Any]:
+        """Change rates; RT follows in its next cycle."""
+        settings().set_sampling(body.model_dump(exclude_none=True))
+        return settings().sampling()
+
+    return router

@@ -1,0 +1,95 @@
+"""A server span around each request: W3C headers in, span, traceparent out.
+
+With the traces plugin the span is recorded; without it the trace is carried on all the same.
+Handlers find the context of the span with `interfaces.current_trace`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nonrt_process.interfaces import ServerSpan, ServerTracer
+from shared.trace_context import Propagated, TraceContext, extract, inject, start_span
+
+_UNTRACED = ("/health", "/metrics", "/favicon.ico")
+
+
+class _PlainSpan:
+    """Carries the trace on without recording anything."""
+
+    def __init__(self, context: TraceContext) -> None:
+        self.context = context
+
+    def end(self, route: str | None, status_code: int, error: BaseException | None = None) -> None:
+        pass
+
+
+class Tracing:
+    """ASGI middleware. tracer is asked at each request; threshold(path): of root traces."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        tracer: Callable[[], ServerTracer | None],
+        threshold: Callable[[str], int],
+    ) -> None:
+        self._app = app
+        self._tracer = tracer
+        self._threshold = threshold
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        carried = extract(
+            (key.decode("latin-1"), value.decode("latin-1")) for key, value in scope["headers"]
+        )
+        span = self._start(scope, carried)
+        scope.setdefault("state", {})["trace"] = span.context
+        scope["state"]["propagated"] = carried
+        answer = inject(span.context, carried.tracestate, carried.baggage)
+        status = 500
+
+        async def add_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", []),
+                    *((key.encode(), value.encode("latin-1")) for key, value in answer.items()),
+                ]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, add_headers)
+        except BaseException as error:
+            span.end(_route(scope), 500, error)
+            raise
+        span.end(_route(scope), status)
+
+    def _start(self, scope: Scope, carried: Propagated) -> ServerSpan:
+        tracer = None if scope["path"].startswith(_UNTRACED) else self._tracer()
+        if tracer is None:
+            return _PlainSpan(start_span(carried.context, self._threshold(scope["path"])))
+        client, server = scope.get("client"), scope.get("server")
+        attributes = {
+            "http.request.method": scope["method"],
+            "url.path": scope["path"],
+            "url.scheme": scope.get("scheme", "http"),
+            "network.protocol.version": scope.get("http_version", "1.1"),
+        }
+        if client:
+            attributes["client.address"] = client[0]
+        if server:
+            attributes["server.address"] = server[0]
+            if server[1] is not None:
+                attributes["server.port"] = server[1]
+        return tracer.start(scope["method"], scope["path"], carried.context, attributes)
+
+
+def _route(scope: Scope) -> str | None:
+    path = getattr(scope.get("route"), "path", None)
+    return path if isinstance(path, str) else None

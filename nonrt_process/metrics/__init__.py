@@ -1,0 +1,1 @@
+"""/metrics: read from the segment and from the parts of this process at scrape time."""
