@@ -17,6 +17,7 @@ static char fixture_lock[96];
 static char fixture_name[48];
 static pid_t fixture_pid;
 static char error[512];
+static uint32_t fixture_cycle_slots = 64;
 
 __attribute__((unused)) static void fixture_remove(void)
 {
@@ -54,7 +55,7 @@ __attribute__((unused)) static struct mxrc_geometry fixture_geometry(void)
         .period_ns = 1000000,
         .axis_count = 6,
         .max_members = 2,
-        .cycle_slots = 64,
+        .cycle_slots = fixture_cycle_slots,
         .event_slots = 32,
         .command_slots = 8,
         .staging_slots = 2,
