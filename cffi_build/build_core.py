@@ -21,7 +21,7 @@ INCLUDE = HERE / "include"
 DECLARATIONS = (INCLUDE / "mxrc" / "layout.h", INCLUDE / "mxrc" / "api.h")
 
 COMPILE_ARGS = ["-std=gnu11", "-O2", "-g", "-pthread", "-fvisibility=hidden"]  # warnings: setup.py
-LINK_ARGS = ["-pthread"]
+LINK_ARGS = ["-pthread", "-Wl,-z,now"]  # no symbol is looked up by the real-time thread
 LIBRARIES = ["rt", "m"]
 
 
