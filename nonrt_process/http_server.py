@@ -30,6 +30,10 @@ PORTS_TRIED: Final = 64
 BACKLOG: Final = 128
 
 
+# Its warnings can be had by anybody who sends garbage.
+logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+
+
 class BoundedProtocol(H11Protocol):
     """HTTP/1.1 that drops a client that takes longer than REQUEST_TIMEOUT_S to send a request or to
     take its answer, and every connection beyond MAX_CONNECTIONS.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -82,6 +83,8 @@ class Guards:
             return
         status, detail = refusal
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+        if scope["method"] not in SAFE_METHODS:
+            headers["Connection"] = "close"  # the body is not read
         response = problem_response(status, phrase(status), detail, scope["path"], headers=headers)
         await response(scope, receive, send)
 
@@ -135,7 +138,6 @@ class Guards:
         """Count the body as it comes: a chunked one does not say its length."""
         limit = self._max_bytes()
         taken = 0
-        started = False
 
         async def count() -> Message:
             nonlocal taken
@@ -147,17 +149,15 @@ class Guards:
             return message
 
         async def watch(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
+            if taken <= limit:  # else the application answers to the exception in its own words
+                await send(message)
 
-        try:
+        with suppress(_TooLargeError):
             await self._app(scope, count, watch)
-        except _TooLargeError:
-            if started:
-                raise
+        if taken > limit:
             detail = f"the body has more than the {limit} bytes that are allowed"
-            response = problem_response(413, phrase(413), detail, scope["path"])
+            headers = {"Connection": "close"}  # what is left of the body is not read
+            response = problem_response(413, phrase(413), detail, scope["path"], headers=headers)
             await response(scope, receive, send)
 
 

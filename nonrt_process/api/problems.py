@@ -96,12 +96,16 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     )
 
 
+def _invalid(error: Mapping[str, Any]) -> dict[str, str]:
+    if error["type"] == "json_invalid":
+        reason = error.get("ctx", {}).get("error", "cannot be parsed")
+        return {"field": "body", "message": f"not JSON: {reason} at byte {error['loc'][-1]}"}
+    return {"field": ".".join(str(part) for part in error["loc"]), "message": str(error["msg"])}
+
+
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    problems = [
-        {"field": ".".join(str(part) for part in one["loc"]), "message": str(one["msg"])}
-        for one in error.errors()
-    ]
+    problems = [_invalid(one) for one in error.errors()]
     first = problems[0] if problems else {"field": "request", "message": "is not valid"}
     return problem_response(
         422,

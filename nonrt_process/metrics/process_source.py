@@ -22,6 +22,8 @@ from nonrt_process.metrics.families import Families, Labels
 from nonrt_process.process_info import CpuMeter, node_of_cpu, numa_nodes, sample
 from nonrt_process.rt_view import RtView, read_rt
 from shared.core import layout_hash
+from shared.enums import RegionId
+from shared.ring import RingReader
 from shared.version import package_version
 
 OWN = {"process": "non_rt_process"}
@@ -162,6 +164,7 @@ class ProcessSource:
 
     def _consumers(self, families: Families) -> None:
         monitor = self._context.get(ConsumerMonitor)
+        self._occupancy(families, monitor)
         for one in () if monitor is None else monitor.consumers():
             for ring, lag, lost in (
                 ("events", one.lag_events, one.lost_events),
@@ -185,6 +188,23 @@ class ProcessSource:
                 "Batches given up because the consumer failed on them",
                 one.failures,
                 {**OWN, "consumer": one.name},
+            )
+
+    def _occupancy(self, families: Families, monitor: ConsumerMonitor | None) -> None:
+        """How full the rings are: the backlog of the slowest consumer; beyond 1 it loses records."""
+        segment = self._context.segment
+        if segment is None or monitor is None:
+            return
+        figures = monitor.consumers()
+        for ring, region, lag in (
+            ("events", RegionId.LANE, max((one.lag_events for one in figures), default=0)),
+            ("cycles", RegionId.CYCLE_RING, max((one.lag_cycles for one in figures), default=0)),
+        ):
+            families.gauge(
+                "mxrc_ring_occupancy_ratio",
+                "Backlog of the slowest consumer over the slots; above 1 it has lost records",
+                lag / RingReader(segment, region).capacity,
+                {**OWN, "ring": ring},
             )
 
     def _tasks(self, families: Families) -> None:

@@ -72,11 +72,7 @@ class RtSource:
                 reader.tombstones,
                 labels,
             )
-            if region != RegionId.COMMANDS:
-                share = min(1.0, reader.head / reader.capacity)
-                families.gauge(
-                    "mxrc_ring_used_ratio", "Share of the slots that hold a record", share, labels
-                )
+            families.gauge("mxrc_ring_slots", "Slots of the ring", reader.capacity, labels)
         port = self._context.get(CommandPort)
         if port is not None:
             depth, free = port.waiting(), port.free()
