@@ -3,7 +3,7 @@
 #include "log.h"
 #include "state.h"
 
-#define STEADY_NS 200000000 /* fresh for so long without a break */
+#define STEADY_NS 200000000 /* from the first fresh beat to the last, none of them too late */
 
 static void lost(struct mxrc_exec *exec, uint64_t age_ns)
 {
@@ -43,7 +43,7 @@ void mxrc_heartbeat_watch(struct mxrc_exec *exec)
     }
     exec->heartbeat_armed = 1;
     if (exec->heartbeat_fresh_since_ns == 0)
-        exec->heartbeat_fresh_since_ns = now;
-    if (now - exec->heartbeat_fresh_since_ns >= STEADY_NS)
+        exec->heartbeat_fresh_since_ns = beat;
+    if (beat - exec->heartbeat_fresh_since_ns >= STEADY_NS)
         steady(exec);
 }
