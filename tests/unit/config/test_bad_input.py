@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import os
 from pathlib import Path
@@ -159,10 +160,19 @@ def test_dangling_link_is_not_an_absent_file(files: Files) -> None:
     assert files.problem().value == "no such file"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_unreadable(files: Files) -> None:
-    files.path("api").chmod(0)
-    assert files.problem().allowed == "must be readable"
+@pytest.mark.parametrize("name", ["api", "tasks/demo"])
+def test_unreadable(files: Files, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_open = os.open
+
+    def refusing_open(path: Path, *arguments: Any) -> int:
+        if path == files.path(name):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real_open(path, *arguments)
+
+    monkeypatch.setattr("shared.config.json_file.os.open", refusing_open)
+    problem = files.problem()
+    assert (problem.file, problem.value) == (str(files.path(name)), "permission denied")
+    assert problem.allowed == "must be readable"
 
 
 def test_line_format(files: Files) -> None:
