@@ -69,6 +69,12 @@ class DuplicateActive(Problem):
     status, title = 409, "Task is active"
 
 
+class TaskEnded(Problem):
+    """The task has a final status: there is nothing to cancel."""
+
+    status, title = 409, "Task has ended"
+
+
 class InvalidTask(Problem):
     """The request is well-formed and yet asks for something that is not allowed."""
 
@@ -209,7 +215,7 @@ class TaskService(Protocol):
         """Newest execution of that id; raises UnknownTask."""
 
     def cancel(self, task_id: str) -> dict[str, Any]:
-        """Asks for its end; raises UnknownTask, or Refused when it is not active."""
+        """Asks for its end; raises UnknownTask, TaskEnded."""
 
     def counts_by_status(self) -> Mapping[str, int]:
         """Tasks kept, by status (all statuses present)."""

@@ -1,0 +1,1 @@
+"""Tasks: accepted durably, sent to RT when there is room, followed to their one final status."""

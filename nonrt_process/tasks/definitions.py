@@ -1,0 +1,124 @@
+"""From a request to a checked, compilable task: definition, parameters, program."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from nonrt_process.interfaces import Compile, InvalidTask, TaskMode, UnknownDefinition
+from shared.config import Config
+from shared.config.models.datastore import DataStoreConfig
+from shared.config.models.tasks import TaskDefinition
+from shared.datastore import Key, data_type
+from shared.enums import NameKind
+from shared.program import ProgramError, compile_task
+
+MAX_TEXT: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A definition that can be run as asked. document: itself as JSON. axes: bit mask it moves."""
+
+    definition: TaskDefinition
+    document: str
+    digest: str
+    axes: int
+
+
+def find(config: Config, task_id: str, definition: str | None) -> TaskDefinition:
+    """What to run: by the name given, else by the task id, else by pattern.
+
+    Raises:
+        UnknownDefinition
+    """
+    wanted = definition if definition is not None else task_id
+    found = config.tasks.get(wanted) or config.find_task(wanted)
+    if found is None:
+        raise UnknownDefinition(
+            f"no task definition has the id {wanted!r} or a pattern that matches it: "
+            "definitions are the files in tasks/ of the configuration"
+        )
+    return found
+
+
+def check(
+    config: Config,
+    definition: TaskDefinition,
+    task_id: str,
+    mode: TaskMode,
+    parameters: Mapping[str, Any],
+) -> Checked:
+    """Check all that RT would refuse later.
+
+    Raises:
+        InvalidTask
+    """
+    document, digest = _serialized(definition)
+    try:
+        program = compile_task(
+            definition,
+            config.robot,
+            _keys(config.datastore),
+            lambda _kind, _text: 1,
+            task_id=task_id,
+            mode=mode,
+            parameters=parameters,
+        )
+    except ProgramError as error:
+        extensions = {"step": error.step, "field": error.field}
+        raise InvalidTask(str(error), extensions=extensions) from error
+    for name, value in parameters.items():
+        _check_parameter(name, value, definition.parameters[name])
+    return Checked(definition, document, digest, program.axes)
+
+
+def _check_parameter(name: str, value: Any, default: Any) -> None:
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise InvalidTask(f"parameters.{name}: at most {MAX_TEXT} characters are allowed")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    both_numbers = number and isinstance(default, (int, float)) and not isinstance(default, bool)
+    if type(value) is not type(default) and not both_numbers:
+        raise InvalidTask(
+            f"parameters.{name}: found {value!r:.80}: must be of the type of its default "
+            f"({default!r:.80})"
+        )
+
+
+def _serialized(definition: TaskDefinition) -> tuple[str, str]:
+    document = definition.model_dump_json(by_alias=True)
+    return document, hashlib.sha256(document.encode()).hexdigest()
+
+
+def _keys(config: DataStoreConfig) -> Mapping[str, Key]:
+    return {key.name: Key(at, data_type(key), key) for at, key in enumerate(config.keys)}
+
+
+@lru_cache(maxsize=256)
+def parse(document: str) -> TaskDefinition:
+    """A definition as the journal kept it."""
+    return TaskDefinition.model_validate_json(document)
+
+
+def compiler(
+    config: Config, document: str, task_id: str, mode: str, parameters: Mapping[str, Any]
+) -> Compile:
+    """Compiles an accepted task for the generation that it is sent to."""
+    definition = parse(document)
+
+    def compile_program(intern: Callable[[NameKind, str], int], keys: Mapping[str, Key]) -> bytes:
+        program = compile_task(
+            definition,
+            config.robot,
+            keys,
+            intern,
+            task_id=task_id,
+            mode=mode,
+            parameters=parameters,
+        )
+        return program.data
+
+    return compile_program

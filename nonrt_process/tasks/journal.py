@@ -1,0 +1,245 @@
+"""The task journal: every accepted execution and what became of it, in SQLite.
+
+A row is on disk before its 202 is sent. Changes of status are idempotent and only go forward, so
+that an event that RT sends twice, or that is read again after a crash, changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from nonrt_process.interfaces import TaskStatus
+from nonrt_process.tasks.execution import FINAL, STATUSES, Execution, Transition
+from shared.clock import Clock
+from shared.sqlite_store import Schema, SqliteStore
+from shared.trace_context import TraceContext
+
+KEEP_NS: Final = 30 * 24 * 3600 * 1_000_000_000
+QUOTA_BYTES: Final = 512 << 20
+_SHRINK_ROWS: Final = 1000
+_ACTIVE: Final = "status IN ('PENDING', 'RUNNING')"
+
+SCHEMA: Final = Schema(
+    1,
+    f"""
+    CREATE TABLE definition (
+        digest TEXT PRIMARY KEY,
+        document TEXT NOT NULL
+    );
+    CREATE TABLE execution (
+        execution_id INTEGER PRIMARY KEY,
+        task_id TEXT NOT NULL,
+        definition TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        mode TEXT NOT NULL,
+        parameters TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        axes INTEGER NOT NULL,
+        on_restart TEXT NOT NULL,
+        trace_id BLOB NOT NULL,
+        span_id BLOB NOT NULL,
+        trace_flags INTEGER NOT NULL,
+        tracestate TEXT NOT NULL,
+        baggage TEXT NOT NULL,
+        status TEXT NOT NULL,
+        accepted_ns INTEGER NOT NULL,
+        started_ns INTEGER,
+        ended_ns INTEGER,
+        generation INTEGER NOT NULL DEFAULT 0,
+        cancel_requested INTEGER NOT NULL DEFAULT 0,
+        error TEXT,
+        step INTEGER
+    );
+    CREATE UNIQUE INDEX one_active ON execution (task_id) WHERE {_ACTIVE};
+    CREATE INDEX by_task ON execution (task_id, execution_id);
+    CREATE INDEX by_status ON execution (status, execution_id);
+    CREATE INDEX by_end ON execution (ended_ns) WHERE ended_ns IS NOT NULL;
+    """,
+)
+
+_COLUMNS: Final = (
+    "execution_id", "task_id", "definition", "digest", "mode", "parameters", "priority", "axes",
+    "on_restart", "trace_id", "span_id", "trace_flags", "tracestate", "baggage", "status",
+    "accepted_ns", "started_ns", "ended_ns", "generation", "cancel_requested", "error", "step",
+)  # fmt: skip
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM execution"  # noqa: S608
+
+
+class Journal:
+    """Rows of executions; safe to use from several threads. Raises StoreError."""
+
+    def __init__(
+        self, path: Path, clock: Clock, forgotten: Callable[[Mapping[str, int]], None]
+    ) -> None:
+        """forgotten: told how many rows of each status retention has deleted."""
+        self._clock = clock
+        self._forgotten = forgotten
+        self.store: Final = SqliteStore(path, SCHEMA, quota_bytes=QUOTA_BYTES, retain=self._retain)
+
+    # ---- writing -------------------------------------------------------------------------------
+
+    def accept(self, execution: Execution, document: str) -> None:
+        """Returns when the execution is on disk. sqlite3.IntegrityError: its task id is active."""
+        row = (
+            execution.execution_id,
+            execution.task_id,
+            execution.definition,
+            execution.digest,
+            execution.mode,
+            json.dumps(execution.parameters),
+            execution.priority,
+            execution.axes,
+            execution.on_restart,
+            execution.trace.trace_id,
+            execution.trace.span_id,
+            execution.trace.flags,
+            execution.tracestate,
+            execution.baggage,
+            execution.status,
+            execution.accepted_ns,
+        )
+
+        def job(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT OR IGNORE INTO definition VALUES (?, ?)", (execution.digest, document)
+            )
+            connection.execute(
+                f"INSERT INTO execution ({', '.join(_COLUMNS[:16])}) "  # noqa: S608
+                f"VALUES ({', '.join('?' * 16)})",
+                row,
+            )
+
+        self.store.write(job)
+
+    def apply(self, transitions: Sequence[Transition]) -> list[Transition]:
+        """Make changes of status durable; returns those that changed something, in order."""
+        if not transitions:
+            return []
+
+        def job(connection: sqlite3.Connection) -> list[Transition]:
+            return [one for one in transitions if _apply(connection, one)]
+
+        return self.store.write(job)
+
+    def request_cancel(self, execution_id: int) -> None:
+        """Remember that the end was asked for."""
+        self.store.write(
+            lambda connection: (
+                connection.execute(
+                    "UPDATE execution SET cancel_requested = 1 WHERE execution_id = ?",
+                    (execution_id,),
+                ).rowcount
+            )
+        )
+
+    def _retain(self, connection: sqlite3.Connection, shrink: bool) -> int:
+        oldest = "SELECT execution_id FROM execution WHERE ended_ns IS NOT NULL ORDER BY ended_ns"
+        where = f"execution_id IN ({oldest} LIMIT ?)" if shrink else "ended_ns < ?"
+        values = (_SHRINK_ROWS if shrink else self._clock.realtime_ns() - KEEP_NS,)
+        query = f"DELETE FROM execution WHERE {where} RETURNING status"  # noqa: S608
+        rows = [str(row[0]) for row in connection.execute(query, values)]
+        if rows:
+            self._forgotten(Counter(rows))
+            connection.execute(
+                "DELETE FROM definition WHERE digest NOT IN (SELECT digest FROM execution)"
+            )
+        return len(rows)
+
+    # ---- reading -------------------------------------------------------------------------------
+
+    def active(self) -> list[Execution]:
+        """Executions without a final status, in the order of acceptance."""
+        with self.store.read() as connection:
+            rows = connection.execute(f"{_SELECT} WHERE {_ACTIVE} ORDER BY execution_id").fetchall()
+        return [_execution(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+
+    def last_id(self) -> int:
+        """The highest execution id ever given, 0 for none."""
+        with self.store.read() as connection:
+            found = connection.execute("SELECT max(execution_id) FROM execution").fetchone()[0]
+        return int(found or 0)
+
+    def counts(self) -> dict[str, int]:
+        """Rows by status; all statuses are there."""
+        counts: dict[str, int] = dict.fromkeys(STATUSES, 0)
+        with self.store.read() as connection:
+            query = "SELECT status, count(*) FROM execution GROUP BY status"
+            counts.update(dict(connection.execute(query).fetchall()))
+        return counts
+
+    def document(self, digest: str) -> str | None:
+        """Definition by digest, as JSON."""
+        with self.store.read() as connection:
+            row = connection.execute(
+                "SELECT document FROM definition WHERE digest = ?", (digest,)
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def newest(self, task_id: str) -> dict[str, Any] | None:
+        """Row of the newest execution of a task id."""
+        with self.store.read() as connection:
+            row = connection.execute(
+                f"{_SELECT} WHERE task_id = ? ORDER BY execution_id DESC LIMIT 1", (task_id,)
+            ).fetchone()
+        return None if row is None else dict(zip(_COLUMNS, row, strict=True))
+
+    def page(
+        self, offset: int, limit: int, status: TaskStatus | None
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Rows, newest first, and how many there are in all."""
+        where = " WHERE status = ?" if status else ""
+        values: tuple[Any, ...] = (status,) if status else ()
+        with self.store.read() as connection:
+            connection.execute("BEGIN")
+            total = connection.execute(
+                f"SELECT count(*) FROM execution{where}",  # noqa: S608
+                values,
+            ).fetchone()[0]
+            rows = connection.execute(
+                f"{_SELECT}{where} ORDER BY execution_id DESC LIMIT ? OFFSET ?",
+                (*values, limit, offset),
+            ).fetchall()
+            connection.execute("COMMIT")
+        return [dict(zip(_COLUMNS, row, strict=True)) for row in rows], int(total)
+
+
+def _apply(connection: sqlite3.Connection, change: Transition) -> bool:
+    from_statuses = ("PENDING", "RUNNING") if change.status in FINAL else ("PENDING",)
+    marks = ", ".join("?" * len(from_statuses))
+    if change.status in FINAL:
+        assignment = "status = ?, ended_ns = ?, error = ?, step = ?"
+        values: Iterable[Any] = (change.status, change.time_ns, change.error, change.step)
+    else:
+        assignment = "status = ?, started_ns = ?, generation = ?"
+        values = (change.status, change.time_ns, change.generation)
+    query = f"UPDATE execution SET {assignment} WHERE execution_id = ? AND status IN ({marks})"  # noqa: S608
+    done = connection.execute(query, (*values, change.execution_id, *from_statuses))
+    return done.rowcount == 1
+
+
+def _execution(row: dict[str, Any]) -> Execution:
+    return Execution(
+        execution_id=row["execution_id"],
+        task_id=row["task_id"],
+        definition=row["definition"],
+        digest=row["digest"],
+        mode=row["mode"],
+        parameters=json.loads(row["parameters"]),
+        priority=row["priority"],
+        axes=row["axes"],
+        on_restart=row["on_restart"],
+        trace=TraceContext(row["trace_id"], row["span_id"], row["trace_flags"]),
+        accepted_ns=row["accepted_ns"],
+        tracestate=row["tracestate"],
+        baggage=row["baggage"],
+        status=row["status"],
+        started_ns=row["started_ns"],
+        cancel_requested=bool(row["cancel_requested"]),
+        generation=row["generation"],
+        durable=True,
+    )

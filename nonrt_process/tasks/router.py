@@ -1,0 +1,130 @@
+"""HTTP of the tasks: start, list, look, cancel."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, status
+from pydantic import BaseModel, ConfigDict, Field
+
+from nonrt_process.interfaces import TaskMode, TaskStatus, current_trace
+from nonrt_process.tasks.service import Tasks
+from shared.config.models.names import TaskId
+from shared.config.models.tasks import ParameterValue
+from shared.trace_context import Propagated, format_baggage, format_tracestate
+
+_PROBLEM = {"description": "Problem document"}
+
+
+class StartRequest(BaseModel):
+    """What to start."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    task_id: TaskId = Field(description="The caller's name for this task; unique while active")
+    mode: TaskMode = Field(description="once, periodic (the definition's period) or triggered")
+    definition: Annotated[str, Field(min_length=1, max_length=63)] | None = Field(
+        None, description="What to run: id of a definition. Default: task_id, else by pattern"
+    )
+    parameters: Annotated[dict[str, ParameterValue], Field(max_length=64)] = Field(
+        default_factory=dict, description="Values for parameters that the definition names"
+    )
+
+
+class Started(BaseModel):
+    """The task is durable: it survives a crash of either process."""
+
+    task_id: str
+    execution_id: int = Field(description="Names this execution for ever; positive, 63 bits")
+    trace_id: str = Field(description="32 hex digits")
+
+
+class Task(BaseModel):
+    """An execution. step, action, runs: where it is, or where it ended."""
+
+    task_id: str
+    execution_id: int
+    definition: str
+    mode: TaskMode
+    parameters: dict[str, ParameterValue]
+    priority: int
+    status: TaskStatus
+    trace_id: str
+    accepted_at: str
+    started_at: str | None
+    ended_at: str | None
+    cancel_requested: bool
+    error: str | None = Field(description="Why it failed")
+    step: int | None = Field(description="Index of the action, from 0")
+    action: str | None = Field(None, description="Name of the action in progress")
+    runs: int | None = Field(None, description="Runs finished, of a periodic task")
+    waiting_for: list[str] | None = Field(None, description="Tasks that hold axes it needs")
+
+
+class TaskPage(BaseModel):
+    """A page of tasks, newest first."""
+
+    tasks: list[Task]
+    total: int = Field(description="Tasks in all pages")
+    offset: int
+    limit: int
+
+
+def make_router(tasks: Tasks) -> APIRouter:
+    """Routes on a task service. Handlers wait for the disk, so they run in the thread pool."""
+    router = APIRouter(prefix="/api/v1", tags=["tasks"])
+
+    @router.post(
+        "/task/start",
+        status_code=status.HTTP_202_ACCEPTED,
+        responses=dict.fromkeys((404, 409, 429, 503), _PROBLEM),
+    )
+    def start_task(body: StartRequest, request: Request) -> Started:
+        """Accept a task. The answer comes when it is on disk; it runs as soon as RT has room."""
+        carried: Propagated = request.state.propagated
+        accepted = tasks.start(
+            body.task_id,
+            body.mode,
+            body.definition,
+            body.parameters,
+            current_trace(request),
+            tracestate=format_tracestate(carried.tracestate),
+            baggage=format_baggage(carried.baggage)[0],
+        )
+        return Started(
+            task_id=accepted.task_id,
+            execution_id=accepted.execution_id,
+            trace_id=accepted.trace_id,
+        )
+
+    @router.get("/tasks", response_model=TaskPage, response_model_exclude_unset=True)
+    def list_tasks(
+        offset: Annotated[int, Query(ge=0, le=1 << 53)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        status: TaskStatus | None = None,
+    ) -> dict[str, Any]:
+        """Tasks, newest first; finished ones are kept 30 days."""
+        return tasks.list(offset, limit, status)
+
+    @router.get(
+        "/tasks/{task_id}",
+        response_model=Task,
+        response_model_exclude_unset=True,
+        responses={404: _PROBLEM},
+    )
+    def get_task(task_id: Annotated[str, Path(max_length=63)]) -> dict[str, Any]:
+        """The newest execution of a task id."""
+        return tasks.get(task_id)
+
+    @router.delete(
+        "/tasks/{task_id}",
+        status_code=status.HTTP_202_ACCEPTED,
+        response_model=Task,
+        response_model_exclude_unset=True,
+        responses=dict.fromkeys((404, 409, 503), _PROBLEM),
+    )
+    def cancel_task(task_id: Annotated[str, Path(max_length=63)]) -> dict[str, Any]:
+        """Cancel a task. One that RT has begun ends within a cycle or two."""
+        return tasks.cancel(task_id)
+
+    return router

@@ -1,0 +1,229 @@
+"""TaskService: accepts tasks durably, tells about them, ends them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from nonrt_process.context import Context
+from nonrt_process.interfaces import (
+    Accepted,
+    CommandPort,
+    DuplicateActive,
+    InvalidTask,
+    NotPrimary,
+    Problem,
+    TaskEnded,
+    TaskMode,
+    TaskStatus,
+    UnknownTask,
+)
+from nonrt_process.tasks import definitions
+from nonrt_process.tasks.book import Book
+from nonrt_process.tasks.execution import FINAL, Execution, Transition
+from nonrt_process.tasks.journal import Journal
+from shared.core import now_ns
+from shared.enums import RtState
+from shared.sqlite_store import StoreError
+from shared.state_block import read_state
+from shared.trace_context import TraceContext
+
+RT_ABSENT_NS: Final = 5_000_000_000
+"""A restart takes less; tasks are accepted during one."""
+MAX_RETRY_AFTER_S: Final = 60
+_RATE_WINDOW: Final = 64
+
+
+class Tasks:
+    """See interfaces.TaskService; in addition it keeps what a request's headers carried."""
+
+    def __init__(self, context: Context, book: Book, journal: Journal, log: logging.Logger) -> None:
+        self._context = context
+        self._book = book
+        self._journal = journal
+        self._log = log
+        self._ends: deque[int] = deque(maxlen=_RATE_WINDOW)
+
+    # ---- accepting -----------------------------------------------------------------------------
+
+    def start(
+        self,
+        task_id: str,
+        mode: TaskMode,
+        definition: str | None,
+        parameters: Mapping[str, Any],
+        trace: TraceContext,
+        *,
+        tracestate: str = "",
+        baggage: str = "",
+    ) -> Accepted:
+        """Returns once the task is on disk."""
+        self._refuse_unless_primary()
+        config = self._context.config.current
+        found = definitions.find(config, task_id, definition)
+        checked = definitions.check(config, found, task_id, mode, parameters)
+        now = self._context.clock.realtime_ns()
+        execution = Execution(
+            execution_id=self._book.new_id(now),
+            task_id=task_id,
+            definition=found.key,
+            digest=checked.digest,
+            mode=mode,
+            parameters=dict(parameters),
+            priority=found.priority,
+            axes=checked.axes,
+            on_restart=found.on_restart,
+            trace=trace,
+            accepted_ns=now,
+            tracestate=tracestate,
+            baggage=baggage,
+        )
+        self._book.reserve(execution, self._retry_after_s())
+        try:
+            self._journal.accept(execution, checked.document)
+        except BaseException as error:
+            self._book.release(execution)
+            if isinstance(error, sqlite3.IntegrityError):
+                raise DuplicateActive(f"task {task_id!r} is still active") from error
+            if isinstance(error, StoreError):
+                raise NotPrimary(f"the task cannot be made durable now: {error}") from error
+            if isinstance(error, (sqlite3.Error, TypeError, ValueError)):
+                raise InvalidTask(f"the task cannot be kept: {error}") from error
+            raise
+        self._book.confirm(execution)
+        return Accepted(task_id, execution.execution_id, trace.trace_id.hex())
+
+    def _refuse_unless_primary(self) -> None:
+        segment = self._context.segment
+        if segment is None:
+            raise NotPrimary("no RT process is attached: start mxrc-rt, or see `mxrc doctor`")
+        if segment.primary() is None:
+            raise NotPrimary("no RT process is PRIMARY yet: try again")
+        status = segment.rt_status
+        if int(status.state) == RtState.SHUTDOWN:
+            raise NotPrimary("the RT process was stopped: start mxrc-rt")
+        age = now_ns() - int(status.heartbeat_ns)
+        if age > RT_ABSENT_NS:
+            raise NotPrimary(f"the RT process has not run a cycle for {age / 1e9:.0f} s")
+
+    def _retry_after_s(self) -> int:
+        """About the time in which one waiting task goes."""
+        if len(self._ends) < 2:
+            return 1
+        spacing_s = (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1) / 1e9
+        return max(1, min(MAX_RETRY_AFTER_S, round(spacing_s)))
+
+    # ---- status --------------------------------------------------------------------------------
+
+    def settle(self, transitions: list[Transition]) -> None:
+        """Make changes of status durable, then known. Raises StoreError."""
+        for one in self._journal.apply(transitions):
+            execution = self._book.change(one.execution_id, one.status, one.time_ns)
+            if one.status in FINAL and execution is not None:
+                self._ends.append(one.time_ns)
+
+    # ---- telling -------------------------------------------------------------------------------
+
+    def list(self, offset: int, limit: int, status: TaskStatus | None) -> dict[str, Any]:
+        """A page of tasks, newest first."""
+        rows, total = self._journal.page(offset, limit, status)
+        return {
+            "tasks": [_described(row) for row in rows],
+            "total": total,
+            "offset": offset,
+            "limit": limit,
+        }
+
+    def get(self, task_id: str) -> dict[str, Any]:
+        """The newest execution of a task id, with what it is doing now."""
+        row = self._journal.newest(task_id)
+        if row is None:
+            raise UnknownTask(f"no task {task_id!r} was accepted, or it is no longer kept")
+        described = _described(row)
+        execution = self._book.get(row["execution_id"])
+        if execution is not None:
+            described.update(self._progress(execution))
+        return described
+
+    def _progress(self, execution: Execution) -> dict[str, Any]:
+        if not execution.sent:
+            holders = [one.task_id for one in self._book.in_flight() if one.axes & execution.axes]
+            return {"waiting_for": holders} if holders else {}
+        segment = self._context.segment
+        state = read_state(segment) if segment is not None else None
+        for task in (state or {}).get("tasks", []):
+            if task["execution_id"] == execution.execution_id:
+                return {"step": task["step"], "action": task["action"], "runs": task["runs"]}
+        return {}
+
+    def counts_by_status(self) -> Mapping[str, int]:
+        """Tasks kept, by status."""
+        return self._book.counts()
+
+    def queue_depth(self) -> int:
+        """Accepted tasks that RT has not been sent yet."""
+        return self._book.depth()
+
+    # ---- ending --------------------------------------------------------------------------------
+
+    def cancel(self, task_id: str) -> dict[str, Any]:
+        """Ask for its end. What RT has not got ends at once, what it has got by an event."""
+        execution, at_once = self._book.ask_cancel(task_id)
+        if execution is None:
+            described = self.get(task_id)
+            if described["status"] not in FINAL:
+                raise NotPrimary(f"task {task_id!r} is just being accepted: try again")
+            raise TaskEnded(
+                f"task {task_id!r} has ended: {described['status']}",
+                extensions={"status": described["status"]},
+            )
+        try:
+            if at_once:
+                now = self._context.clock.realtime_ns()
+                self.settle([Transition(execution.execution_id, "CANCELLED", now)])
+            else:
+                self._journal.request_cancel(execution.execution_id)
+                self._send_cancel(execution)
+        except StoreError as error:
+            if at_once:
+                self._book.undo_cancel(execution)
+            raise NotPrimary(f"the cancellation cannot be made durable now: {error}") from error
+        return self.get(task_id)
+
+    def _send_cancel(self, execution: Execution) -> None:
+        try:
+            self._context.require(CommandPort).send_cancel(execution.execution_id, execution.trace)
+        except Problem as error:
+            # It is asked for again until the execution has ended.
+            self._log.warning("Cancelling %s has to wait: %s", execution.task_id, error.detail)
+
+
+def _described(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "task_id": row["task_id"],
+        "execution_id": row["execution_id"],
+        "definition": row["definition"],
+        "mode": row["mode"],
+        "parameters": json.loads(row["parameters"]),
+        "priority": row["priority"],
+        "status": row["status"],
+        "trace_id": row["trace_id"].hex(),
+        "accepted_at": _time(row["accepted_ns"]),
+        "started_at": _time(row["started_ns"]),
+        "ended_at": _time(row["ended_ns"]),
+        "cancel_requested": bool(row["cancel_requested"]),
+        "error": row["error"],
+        "step": row["step"],
+    }
+
+
+def _time(realtime_ns: int | None) -> str | None:
+    if realtime_ns is None:
+        return None
+    moment = datetime.fromtimestamp(realtime_ns / 1e9, timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
