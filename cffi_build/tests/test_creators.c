@@ -1,4 +1,7 @@
 /* test_creators.c [ROUNDS]: however many processes come at once, one makes the generation and all share it. */
+#include <signal.h>
+#include <time.h>
+
 #include "creators.h"
 
 static uint64_t config_hash;
@@ -15,6 +18,39 @@ static int creators_open(struct mxrc_segment *segment, int *created)
 static int creators_publish(struct mxrc_segment *segment)
 {
     return mxrc_segment_publish(segment);
+}
+
+/* A creator is killed wherever it is, also between making and naming: the next one finds nothing or a whole one. */
+static void test_killed(int rounds)
+{
+    uint64_t dice = (uint64_t)getpid();
+    int made = 0;
+    for (int round = 0; round < rounds; round++) {
+        struct mxrc_segment segment;
+        int created;
+        shm_unlink(fixture_name);
+        fflush(stdout);
+        pid_t child = fork();
+        if (child == 0) {
+            if (creators_open(&segment, &created) == MXRC_OPEN_OK && created) {
+                mxrc_segment_publish(&segment);
+            }
+            pause();
+        }
+        nanosleep(&(struct timespec){.tv_nsec = (long)(test_random(&dice) >> 43)}, NULL);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        int seen = fixture_attach(&segment, MXRC_ACCESS_READ);
+        CHECK_SAY(seen == MXRC_OPEN_OK || seen == MXRC_OPEN_ABSENT || seen == MXRC_OPEN_BUILDING,
+                  "%s", error);
+        mxrc_segment_detach(&segment);
+        CHECK_SAY(creators_open(&segment, &created) == MXRC_OPEN_OK, "%s", error);
+        CHECK_EQUAL(created, seen != MXRC_OPEN_OK);
+        CHECK_EQUAL(created ? mxrc_segment_publish(&segment) : 0, 0);
+        made += created;
+        mxrc_segment_detach(&segment);
+    }
+    printf("%d of %d creators were killed before publication\n", made, rounds);
 }
 
 int main(int argc, char **argv)
@@ -34,5 +70,6 @@ int main(int argc, char **argv)
         CHECK(round % 3 == 1 ? generation == last : generation != last);
         last = generation;
     }
+    test_killed(rounds);
     return test_summary();
 }
