@@ -10,11 +10,13 @@ they are.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
 from logsim.clock import IsoStamp, TextStamp
+from logsim.levels import Level
 from logsim.record import Record
 from logsim.request import Request
 from logsim.scenarios.base import ErrorTemplate, Scenario, Values
@@ -116,10 +118,22 @@ def text_error(template: ErrorTemplate, scenario: Scenario, *, traceparent: bool
     return "\n".join(lines) + "\n"
 
 
-# Builds the JSON object of a record, as a %-template: (service, error and its scenario or None,
-# with trace ids). `%(log_level)s`, `%(log_message)s` and `%(log_logger)s` stand in for a line
-# without an error.
-LineTemplate = Callable[[Service, ErrorTemplate | None, Scenario | None, bool], str]
+# Builds the JSON object of a record as a %-template: (service, level, error and its scenario or
+# None, with trace ids). What changes from record to record is named in it, `log_...` for what every
+# record has; those stand in the order of _VARYING, which spares plain lines a dictionary each.
+LineTemplate = Callable[[Service, Level, ErrorTemplate | None, Scenario | None, bool], str]
+
+_VARYING = (
+    "log_stamp",
+    "log_message",
+    "log_pod",
+    "log_logger",
+    "log_thread",
+    "log_request",
+    "log_correlation",
+    "log_user",
+)
+_VARYING_TRACED = (*_VARYING, "log_trace", "log_span")
 
 
 class JsonFormatter:
@@ -130,41 +144,50 @@ class JsonFormatter:
         self._line = line
         self._trace_context = trace_context
         self._errors: dict[int, str] = {}
-        self._plain: dict[str, str] = {}
+        self._plain: dict[Level, dict[str, str]] = {"INFO": {}, "WARN": {}, "ERROR": {}}
 
     def render(self, record: Record) -> tuple[str, int]:
+        if record.template is not None and record.values is not None:
+            return self._error(record, record.template, record.values), 1
         service = record.service
         request = record.request
-        template: str | None
-        if record.template is not None and record.values is not None:
-            template = self._errors.get(id(record.template))
-            if template is None:
-                template = self._line(
-                    service, record.template, record.scenario, self._trace_context is not None
-                )
-                self._errors[id(record.template)] = template
-            values = record.values
-        else:
-            template = self._plain.get(service.name)
-            if template is None:
-                template = self._line(service, None, None, self._trace_context is not None)
-                self._plain[service.name] = template
-            values = {
-                "log_message": record.message,
-                "log_logger": record.logger,
-                "log_level": _LEVELS_LOWER[record.level]
-                if self._line is _ecs_line
-                else record.level,
-                "log_thread": 1 + request.figure % 8,
-            }
-        _add_ids(values, request, self._stamp(record.ms), request.pod(service))
+        template = self._plain[record.level].get(service.name)
+        if template is None:
+            template = self._plain_template(service, record.level)
+        varying: tuple[str, ...] = (
+            self._stamp(record.ms),
+            record.message,
+            request.pod(service),
+            record.logger,
+            f"exec-{1 + request.figure % 8}" if service.language == "java" else "MainThread",
+            request.request_id,
+            request.correlation_id,
+            request.user_id,
+        )
+        if self._trace_context:
+            varying = (*varying, request.trace_id, self._trace_context.span_id())
+        return template % varying, 1
+
+    def _error(self, record: Record, error: ErrorTemplate, values: Values) -> str:
+        traced = self._trace_context is not None
+        template = self._errors.get(id(error))
+        if template is None:
+            template = self._line(record.service, "ERROR", error, record.scenario, traced)
+            self._errors[id(error)] = template
+        request = record.request
+        _add_ids(values, request, self._stamp(record.ms), request.pod(record.service))
         if self._trace_context:
             values["log_trace"] = request.trace_id
             values["log_span"] = self._trace_context.span_id()
-        return template % values, 1
+        return template % values
 
-
-_LEVELS_LOWER = {"INFO": "info", "WARN": "warn", "ERROR": "error"}
+    def _plain_template(self, service: Service, level: Level) -> str:
+        traced = self._trace_context is not None
+        named = self._line(service, level, None, None, traced)
+        names = tuple(re.findall(r"%\((\w+)\)s", named))
+        assert names == (_VARYING_TRACED if traced else _VARYING), names
+        template = self._plain[level][service.name] = re.sub(r"%\(\w+\)s", "%s", named)
+        return template
 
 
 def _add_ids(values: Values, request: Request, stamp: str, pod: str) -> None:
@@ -175,24 +198,22 @@ def _add_ids(values: Values, request: Request, stamp: str, pod: str) -> None:
     values["log_user"] = request.user_id
 
 
-def _thread(service: Service, error: ErrorTemplate | None) -> str:
-    if error:
-        return error.thread
-    return "exec-%(log_thread)s" if service.language == "java" else "MainThread"
-
-
 def _json_line(
-    service: Service, error: ErrorTemplate | None, scenario: Scenario | None, traced: bool
+    service: Service,
+    level: Level,
+    error: ErrorTemplate | None,
+    scenario: Scenario | None,
+    traced: bool,
 ) -> str:
     document: dict[str, object] = {
         "timestamp": "%(log_stamp)s",
-        "level": "ERROR" if error else "%(log_level)s",
+        "level": level,
+        "message": error.message if error else "%(log_message)s",
         "service": service.name,
         "version": service.version,
         "pod": "%(log_pod)s",
         "logger": error.logger if error else "%(log_logger)s",
-        "thread": _thread(service, error),
-        "message": error.message if error else "%(log_message)s",
+        "thread": error.thread if error else "%(log_thread)s",
         "request_id": "%(log_request)s",
         "correlation_id": "%(log_correlation)s",
         "user_id": "%(log_user)s",
@@ -212,26 +233,33 @@ def _json_line(
 
 
 def _ecs_line(
-    service: Service, error: ErrorTemplate | None, scenario: Scenario | None, traced: bool
+    service: Service,
+    level: Level,
+    error: ErrorTemplate | None,
+    scenario: Scenario | None,
+    traced: bool,
 ) -> str:
-    """Elastic Common Schema, dotted names; what ECS has no field for goes into `labels`."""
+    """Elastic Common Schema, dotted names; what ECS has no field for goes into `labels`.
+
+    Time, level and message come first, as the ECS logging specification has it.
+    """
     labels: dict[str, str] = {"correlation_id": "%(log_correlation)s"}
     document: dict[str, object] = {
         "@timestamp": "%(log_stamp)s",
-        "log.level": "error" if error else "%(log_level)s",
+        "log.level": level.lower(),
         "message": error.message if error else "%(log_message)s",
         "ecs.version": ECS_VERSION,
-        "log.logger": error.logger if error else "%(log_logger)s",
         "service.name": service.name,
         "service.version": service.version,
         "service.node.name": "%(log_pod)s",
         "event.dataset": f"{service.name}.log",
+        "log.logger": error.logger if error else "%(log_logger)s",
         "process.name": "java" if service.language == "java" else "python",
         "process.pid": 1,
-        "process.thread.name": _thread(service, error),
+        "process.thread.name": error.thread if error else "%(log_thread)s",
         "http.request.id": "%(log_request)s",
-        "user.id": "%(log_user)s",
         "labels": labels,
+        "user.id": "%(log_user)s",
     }
     if traced:
         document["trace.id"] = "%(log_trace)s"

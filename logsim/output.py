@@ -94,8 +94,12 @@ class FileOutput(StreamOutput):
     def write(self, text: str) -> None:
         if self._rotate_bytes and self._size and self._size + len(text) > self._rotate_bytes:
             self._rotate()
-        self._size += len(text)
-        super().write(text)
+        size = len(text)
+        self._size += size
+        self._pending.append(text)
+        self._bytes += size
+        if self._bytes >= BUFFER_BYTES:
+            self.flush()
 
     def flush(self) -> None:
         super().flush()

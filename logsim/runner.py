@@ -65,9 +65,10 @@ def run(
     count = settings.count if settings.count is not None else -1
 
     levels = tally.levels
+    paced = not pacer.idle
     lines = 0
     while tally.records != count and not stop.requested:
-        if not pacer.idle:
+        if paced:
             if not _wait(pacer, tally, output, labels, stop, until, monotonic, progress):
                 break
         elif tally.records % LOOK_EVERY == 0:
@@ -86,7 +87,8 @@ def run(
         if labels:
             first = tally.lines + 1
             labels.add(record, first, lines, tally.part, first - tally.part_first)
-        pacer.sent()
+        if paced:
+            pacer.sent()
         tally.lines += lines
         tally.records += 1
         levels[record.level] += 1
