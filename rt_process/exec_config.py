@@ -10,13 +10,10 @@ from rt_process.placement import Placement
 from shared.axes import axis_fields
 from shared.config import Config
 from shared.config.models.rt_schedule import RtScheduleConfig
-from shared.core import ffi, from_text, lib
-from shared.datastore import NAME_BYTES as KEY_BYTES
+from shared.core import ffi, from_text
 from shared.datastore import cell_counts
 from shared.enums import DriverKind, OverrunPolicy, WaitMode
-from shared.names import NAME_BYTES
 from shared.segment import Geometry
-from shared.startup import Refused
 from shared.version import package_version
 
 STAGING_SLOTS: Final = 64
@@ -37,7 +34,6 @@ _OVERRUN_POLICIES: Final = {
     "safe": OverrunPolicy.SAFE,
 }
 _CRITICALITIES: Final = {"low": 0, "normal": 1, "high": 2}
-_AXIS_NAME_BYTES: Final = int(ffi.typeof("struct mxrc_axis_config").fields[0][1].type.length)
 _ENTRY_NAME_BYTES: Final = int(ffi.typeof("struct mxrc_entry_config").fields[0][1].type.length)
 
 
@@ -59,8 +55,7 @@ def shape_hash(config: Config) -> int:
 
 
 def make_geometry(config: Config) -> Geometry:
-    """Geometry of the segment; raises Refused for names that do not fit."""
-    _check_names(config)
+    """Geometry of the segment that this configuration needs."""
     rt_cells, nonrt_cells = cell_counts(config.datastore)
     return Geometry(
         instance=config.instance_name,
@@ -79,36 +74,6 @@ def make_geometry(config: Config) -> Geometry:
         data_rt_cells=max(1, rt_cells),
         data_nonrt_cells=max(1, nonrt_cells),
     )
-
-
-def _check_names(config: Config) -> None:
-    """Names that the segment would have to cut are refused: two might become one."""
-    places = [
-        ("robot.json: $.axes", _AXIS_NAME_BYTES, [axis.name for axis in config.robot.axes]),
-        (
-            "rt_schedule.json: $.entries",
-            _ENTRY_NAME_BYTES,
-            [entry.name for entry in config.rt_schedule.entries],
-        ),
-        (
-            "datastore.json: $.keys",
-            min(KEY_BYTES, NAME_BYTES),
-            [key.name for key in config.datastore.keys],
-        ),
-    ]
-    lines = [
-        f"{place}[{index}].name: found {name!r}: must have at most {size - 1} characters"
-        for place, size, names in places
-        for index, name in enumerate(names)
-        if len(name.encode()) >= size
-    ]
-    entries = len(config.rt_schedule.entries)
-    if entries > lib.MXRC_ENTRIES:
-        lines.append(
-            f"rt_schedule.json: $.entries: found {entries}: must be at most {lib.MXRC_ENTRIES}"
-        )
-    if lines:
-        raise Refused("\n".join(lines))
 
 
 def make_exec_config(config: Config, placement: Placement) -> Any:

@@ -43,6 +43,8 @@ class Anchors:
     def _offsets(self) -> tuple[Times, Times]:
         """Monotonic start of each anchor, ascending, and realtime - monotonic modulo 2^64."""
         count = int(self._clock.count)
+        if not count:
+            return self._now()
         if count == self._seen:
             return self._table
         while True:
@@ -51,12 +53,17 @@ class Anchors:
             if after == count:
                 break
             count = after  # one was added meanwhile: it may have been copied half written
-        kept = min(count, len(anchors))
-        if kept:
-            order = np.arange(count - kept, count) % len(anchors)
-            starts = anchors["monotonic_ns"][order]
-            table = (starts, anchors["realtime_ns"][order] - starts)
-        else:
-            table = (np.zeros(1, np.uint64), np.zeros(1, np.uint64))
-        self._table, self._seen = table, count
-        return table
+        # As in C: a slot that the next anchor may just be written into is not looked at.
+        kept = min(count, len(anchors) - 2)
+        order = np.arange(count - kept, count) % len(anchors)
+        starts = anchors["monotonic_ns"][order]
+        self._table = (starts, anchors["realtime_ns"][order] - starts)
+        self._seen = count
+        return self._table
+
+    @staticmethod
+    def _now() -> tuple[Times, Times]:
+        """No PRIMARY has written an anchor yet: the clocks as they are."""
+        monotonic, realtime = int(lib.mxrc_now_ns()), int(lib.mxrc_realtime_ns())
+        offset = (realtime - monotonic) % (1 << 64)
+        return np.array([monotonic], np.uint64), np.array([offset], np.uint64)

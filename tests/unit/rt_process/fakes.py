@@ -1,0 +1,108 @@
+"""A kernel, a thread and a board that tests can set and look at."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.enums import RtEvent
+
+
+@dataclass
+class FakeSystem:
+    """Grants what it is told to grant."""
+
+    allowed: frozenset[int] = frozenset(range(4))
+    may_real_time: bool = True
+    is_throttled: bool = True
+    partition: frozenset[int] = frozenset()
+    affinity: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    scheduler: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def allowed_cpus(self) -> frozenset[int]:
+        return self.allowed
+
+    def set_affinity(self, thread: int, cpus: Iterable[int]) -> None:
+        if not self.allowed.issuperset(cpus):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self.affinity[thread] = tuple(cpus)
+
+    def set_scheduler(self, thread: int, policy: int, priority: int) -> None:
+        if policy != os.SCHED_OTHER and not self.may_real_time:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        self.scheduler[thread] = (policy, priority)
+
+    def throttled(self) -> bool:
+        return self.is_throttled
+
+    def cpuset_partition(self) -> frozenset[int]:
+        return self.partition
+
+
+@dataclass
+class FakeThread:
+    """Ends when STOP was posted, unless it is stuck."""
+
+    stuck: bool = False
+    busy_posts: int = 0
+    posted: list[RtEvent] = field(default_factory=list)
+
+    def running(self) -> bool:
+        return self.stuck or RtEvent.STOP not in self.posted
+
+    def post(self, event: RtEvent) -> bool:
+        if self.busy_posts:
+            self.busy_posts -= 1
+            return False
+        self.posted.append(event)
+        return True
+
+
+@dataclass
+class FakeBoard:
+    """heartbeat moves on by itself unless it is frozen."""
+
+    primary: bool = True
+    frozen: bool = False
+    beat_at: int = 0
+    heartbeat: int = 0
+    clock_updates: int = 0
+    logged: list[tuple[str, tuple[float, ...]]] = field(default_factory=list)
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    answered: list[int] = field(default_factory=list)
+
+    def heartbeat_ns(self) -> int:
+        if not self.frozen:
+            self.heartbeat += 1
+        return self.heartbeat
+
+    def is_primary(self) -> bool:
+        return self.primary
+
+    def state(self) -> str:
+        return "RUNNING"
+
+    def cycle(self) -> int:
+        return 7
+
+    def beat(self, now_ns: int) -> None:
+        self.beat_at = now_ns
+
+    def update_clock(self) -> None:
+        self.clock_updates += 1
+
+    def log(self, message: str, *args: float) -> None:
+        self.logged.append((message, args))
+
+    def write_document(self, document: dict[str, Any]) -> None:
+        self.documents.append(document)
+
+    def admin_request(self) -> tuple[int, dict[str, Any]] | None:
+        return self.requests.pop(0) if self.requests else None
+
+    def answer(self, number: int) -> None:
+        self.answered.append(number)

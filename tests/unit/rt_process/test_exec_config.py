@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rt_process.exec_config import make_exec_config, make_geometry, make_live, shape_hash
+from rt_process.placement import Placement
+from shared.core import ffi
+from shared.enums import OverrunPolicy, SafeAction, WaitMode
+from tests.unit.config.conftest import Files
+
+PLACEMENT = Placement("SCHED_FIFO", 80, (1, 65), (0,), "NONE")
+
+
+def test_values_reach_c_in_its_units(files: Files) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        document |= {
+            "deadline_percent": 80,
+            "overrun_policy": "rebase",
+            "wait": {"mode": "hybrid", "spin_margin_us": 250},
+            "entries": [{"name": "vision", "period_us": 4000, "phase_us": 1000, "wcet_us": 12.5}],
+        }
+
+    files.change("rt_schedule", edit)
+    made = make_exec_config(files.load(), PLACEMENT)
+    assert (made.period_ns, made.deadline_ns) == (1_000_000, 800_000)
+    assert (made.wait_mode, made.spin_margin_ns) == (WaitMode.HYBRID, 250_000)
+    assert made.overrun_policy == OverrunPolicy.REBASE
+    assert made.heartbeat_timeout_ns == 500_000_000
+    assert (made.sched_policy, made.priority) == (1, 80)
+    assert (made.cpu_mask[0], made.cpu_mask[1]) == (1 << 1, 1 << 1)
+    assert made.axis_count == 6
+    assert ffi.string(made.axis[1].name) == b"shoulder"
+    assert (made.axis[1].home, made.axis[1].safe_action) == (-0.6, SafeAction.RAMP)
+    assert made.entry_count == 1
+    entry = made.entry[0]
+    assert (entry.period_ns, entry.phase_ns, entry.wcet_ns) == (4_000_000, 1_000_000, 12_500)
+    assert made.simulated_time_constant_s == 0.02
+    assert ffi.string(made.thread_name) == b"rt-main"
+
+
+def test_live_settings_are_the_same_values(files: Files) -> None:
+    files.change("rt_schedule", lambda document: document.update(heartbeat_timeout_ms=700))
+    config = files.load()
+    made, live = make_exec_config(config, PLACEMENT), make_live(config.rt_schedule)
+    for name, _ in ffi.typeof("struct mxrc_exec_live").fields:
+        if name != "reserved":
+            assert getattr(live, name) == getattr(made, name)
+    assert live.heartbeat_timeout_ns == 700_000_000
+
+
+def test_auto_margin_is_at_most_half_the_period(files: Files) -> None:
+    files.change("rt_schedule", lambda document: document["wait"].update(spin_margin_us="auto"))
+    assert make_live(files.load().rt_schedule).spin_margin_ns == 100_000
+    files.change("rt_schedule", lambda document: document.update(period_us=100))
+    assert make_live(files.load().rt_schedule).spin_margin_ns == 50_000
+
+
+def test_geometry_fits_docker_s_shared_memory(files: Files) -> None:
+    assert make_geometry(files.load()).bytes < 64 << 20
+
+
+def test_production_geometry_is_possible(production: Files) -> None:
+    assert make_geometry(production.load()).bytes > 0
+
+
+def test_the_shape_is_what_a_generation_cannot_change(files: Files) -> None:
+    before = shape_hash(files.load())
+    files.change("robot", lambda document: document["axes"][0].update(velocity_max=9.0))
+    assert shape_hash(files.load()) == before
+    files.change("robot", lambda document: document["axes"][0].update(name="column"))
+    assert shape_hash(files.load()) != before
+
+
+def test_the_longest_names_that_are_allowed_fit(files: Files) -> None:
+    for path in (files.folder / "tasks").iterdir():
+        path.unlink()
+    files.change("robot", lambda document: document["axes"][2].update(name="a" * 31))
+    entry = {"name": "e" * 31, "period_us": 1000, "wcet_us": 1}
+    files.change("rt_schedule", lambda document: document.update(entries=[entry]))
+    made = make_exec_config(files.load(), PLACEMENT)
+    assert ffi.string(made.axis[2].name) == b"a" * 31
+    assert ffi.string(made.entry[0].name) == b"e" * 31

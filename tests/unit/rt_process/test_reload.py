@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from rt_process.executive import ExecutiveError
+from rt_process.placement import plan
+from rt_process.reload import Reloader
+from shared.config import ConfigStore
+from tests.unit.config.conftest import FakeMachine, Files
+from tests.unit.rt_process.fakes import FakeSystem
+
+THREAD = 4711
+
+
+class Setup:
+    def __init__(self, files: Files) -> None:
+        self.files, self.system, self.machine = files, FakeSystem(), FakeMachine()
+        self.applied: list[int] = []
+        self.fails = False
+        self.logged: list[tuple[Any, ...]] = []
+        config = files.load()
+        self.store = ConfigStore(config)
+        self.reloader = Reloader(
+            self.store,
+            plan(config, self.system, self.machine),
+            self,
+            self.system,
+            self.machine,
+            thread=lambda: THREAD,
+            load=files.load,
+            log=lambda *args: self.logged.append(args),
+        )
+
+    def apply(self, live: Any) -> None:
+        if self.fails:
+            raise ExecutiveError("the RT thread does not take over new settings")
+        self.applied.append(int(live.heartbeat_timeout_ns))
+
+
+def test_nothing_changed(files: Files) -> None:
+    setup = Setup(files)
+    assert setup.reloader.reload() == "configuration unchanged"
+    assert not setup.applied
+    assert not setup.logged
+
+
+def test_live_settings_reach_the_executive(files: Files) -> None:
+    setup = Setup(files)
+    files.change("rt_schedule", lambda document: document.update(heartbeat_timeout_ms=900))
+    assert "rt_schedule.json $.heartbeat_timeout_ms" in setup.reloader.reload()
+    assert setup.applied == [900_000_000]
+    assert setup.logged == [("CONFIG_CHANGED", 1)]
+    assert setup.store.current.rt_schedule.heartbeat_timeout_ms == 900
+
+
+def test_the_running_thread_is_moved(files: Files) -> None:
+    setup = Setup(files)
+
+    def edit(document: dict[str, dict[str, object]]) -> None:
+        document["rt_process"] |= {"cpu_cores": [1], "priority": 55}
+
+    files.change("cpu_affinity", edit)
+    setup.reloader.reload()
+    assert setup.system.affinity[THREAD] == (1,)
+    assert setup.system.scheduler[THREAD] == (os.SCHED_FIFO, 55)
+    assert setup.reloader.placement.cpus == (1,)
+
+
+def test_broken_files_leave_everything_as_it_is(files: Files) -> None:
+    setup = Setup(files)
+    before = setup.store.current
+    files.change("rt_schedule", lambda document: document.update(heartbeat_timeout_ms=-1))
+    text = setup.reloader.reload()
+    assert "refused, the old one stays in force" in text
+    assert "$.heartbeat_timeout_ms" in text
+    assert setup.store.current is before
+    assert setup.applied == []
+    assert setup.logged == [("CONFIG_REFUSED", 1)]
+
+
+def test_a_field_that_needs_a_restart_is_refused_with_everything_else(files: Files) -> None:
+    setup = Setup(files)
+
+    def edit(document: dict[str, object]) -> None:
+        document |= {"period_us": 2000, "heartbeat_timeout_ms": 900}
+
+    files.change("rt_schedule", edit)
+    assert "$.period_us" in setup.reloader.reload()
+    assert setup.applied == []
+
+
+def test_when_the_thread_takes_nothing_the_old_placement_comes_back(files: Files) -> None:
+    setup = Setup(files)
+    setup.fails = True
+    old = setup.reloader.placement
+    files.change("cpu_affinity", lambda document: document["rt_process"].update(cpu_cores=[1]))
+    files.change("rt_schedule", lambda document: document.update(heartbeat_timeout_ms=900))
+    assert "does not take over" in setup.reloader.reload()
+    assert setup.reloader.placement is old
+    assert setup.system.affinity.get(THREAD, old.cpus) == old.cpus
+
+
+def test_a_placement_that_is_not_to_be_had_is_refused(production: Files) -> None:
+    setup = Setup(production)
+    setup.system.may_real_time = False
+    production.change("cpu_affinity", lambda document: document["rt_process"].update(priority=50))
+    text = setup.reloader.reload()
+    assert "CAP_SYS_NICE" in text
+    assert THREAD not in setup.system.scheduler
