@@ -24,8 +24,8 @@ from shared.segment import (
     Segment,
     SegmentAbsent,
     SegmentBuilding,
+    SegmentBusy,
     SegmentLayoutMismatch,
-    process_alive,
 )
 
 BEAT_S: Final = 0.02
@@ -134,18 +134,8 @@ class SegmentHeart:
     def _attach(self) -> None:
         try:
             segment = Segment.attach(self.instance, Access.NONRT)
-            other = _other_process(segment)
         except MxrcError as error:
             self._set_problem(self._problem_of(error))
-            return
-        if other:
-            self._set_problem(
-                AttachProblem(
-                    "taken",
-                    f"{segment.name} is served by another Non-RT process (pid {other}): stop it, "
-                    "or give this one an instance of its own (--instance)",
-                )
-            )
             return
         if self._claimed:
             self._enter(segment)
@@ -162,6 +152,8 @@ class SegmentHeart:
             return AttachProblem("absent", f"no RT process: {error}; start mxrc-rt (or `mxrc up`)")
         if isinstance(error, SegmentBuilding):
             return AttachProblem("absent", "the RT process is creating the segment")
+        if isinstance(error, SegmentBusy):
+            return AttachProblem("taken", f"{error}, or give this one a name with --instance")
         if isinstance(error, SegmentLayoutMismatch):
             return AttachProblem("layout", str(error))
         return AttachProblem("other", str(error))
@@ -185,12 +177,3 @@ class SegmentHeart:
         status.started_ns = self._started_ns
         status.start_count += 1
         status.pid = pid
-
-
-def _other_process(segment: Segment) -> int:
-    """Pid of another living Non-RT process of this segment; 0: none."""
-    status = segment.nonrt_status
-    pid = int(status.pid)
-    if pid == os.getpid() or not process_alive(pid, int(status.process_start)):
-        return 0
-    return pid

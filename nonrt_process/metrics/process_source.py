@@ -191,7 +191,7 @@ class ProcessSource:
             )
 
     def _occupancy(self, families: Families, monitor: ConsumerMonitor | None) -> None:
-        """How full the rings are: the backlog of the slowest consumer; beyond 1 it loses records."""
+        """How full the rings are for the slowest consumer."""
         segment = self._context.segment
         if segment is None or monitor is None:
             return
