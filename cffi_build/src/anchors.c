@@ -29,7 +29,7 @@ static struct mxrc_anchor read_clocks(void)
 int mxrc_clock_update(struct mxrc_segment *segment)
 {
     const struct mxrc_region_desc *region = mxrc_region_description(segment, MXRC_REGION_CLOCK);
-    if (!mxrc_region_writable(segment, region)) {
+    if (region == NULL || !mxrc_region_writable(segment, region)) {
         return 0;
     }
     struct mxrc_clock *clock = (void *)(segment->base + region->offset);
@@ -69,7 +69,7 @@ uint64_t mxrc_clock_to_realtime(const struct mxrc_segment *segment, uint64_t mon
 {
     const struct mxrc_clock *clock = mxrc_region(segment, MXRC_REGION_CLOCK, NULL);
     struct mxrc_anchor anchor = {0, 0};
-    for (int tries = 0; tries < MXRC_SEQ_TRIES; tries++) {
+    for (int tries = 0; clock != NULL && tries < MXRC_SEQ_TRIES; tries++) {
         uint64_t count = mxrc_load_acquire(&clock->count);
         if (count == 0) {
             break;

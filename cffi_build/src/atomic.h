@@ -221,7 +221,8 @@ static inline void mxrc_pause(void)
 
 #if defined(__x86_64__)
 /* The next slot's line is fetched in exclusive state while there is time: the first store to it in
- * the next cycle then does not wait for the readers' caches. */
+ * the next cycle then does not wait for the readers' caches. A CPU without the instruction takes it for a
+ * no-operation; __builtin_prefetch would become a prefetch for reading, or need -mprfchw. */
 static inline void mxrc_prefetch_write(const void *address)
 {
     __asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)address));

@@ -17,6 +17,9 @@ struct queue {
 static struct queue open_queue(const struct mxrc_segment *segment)
 {
     const struct mxrc_region_desc *region = mxrc_region_description(segment, MXRC_REGION_COMMANDS);
+    if (region == NULL) {
+        return (struct queue){0}; /* detached */
+    }
     struct mxrc_ring_header *header = (void *)(segment->base + region->offset);
     return (struct queue){header, (void *)((uint8_t *)header + sizeof *header),
                           region->element_count};
@@ -34,15 +37,16 @@ static uint64_t room(const struct mxrc_segment *segment, const struct queue *que
 uint64_t mxrc_command_free(const struct mxrc_segment *segment)
 {
     struct queue queue = open_queue(segment);
-    return room(segment, &queue);
+    return queue.header != NULL ? room(segment, &queue) : 0;
 }
 
 int mxrc_command_send(struct mxrc_segment *segment, struct mxrc_command *command, uint64_t *number)
 {
-    if (!mxrc_region_writable(segment, mxrc_region_description(segment, MXRC_REGION_COMMANDS))) {
+    struct queue queue = open_queue(segment);
+    if (queue.header == NULL ||
+        !mxrc_region_writable(segment, mxrc_region_description(segment, MXRC_REGION_COMMANDS))) {
         return EPERM;
     }
-    struct queue queue = open_queue(segment);
     if (room(segment, &queue) == 0) {
         return EAGAIN;
     }
@@ -64,7 +68,7 @@ int mxrc_command_send(struct mxrc_segment *segment, struct mxrc_command *command
 int mxrc_command_peek(const struct mxrc_segment *segment, uint64_t number, struct mxrc_command *out)
 {
     struct queue queue = open_queue(segment);
-    if (number >= mxrc_load_acquire(&queue.header->head)) {
+    if (queue.header == NULL || number >= mxrc_load_acquire(&queue.header->head)) {
         return 0;
     }
     const struct mxrc_command *slot = &queue.slots[number & (queue.capacity - 1)];

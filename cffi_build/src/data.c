@@ -13,6 +13,9 @@ static const struct mxrc_data_key *find(const struct mxrc_segment *segment, uint
 {
     const struct mxrc_region_desc *directory =
         mxrc_region_description(segment, MXRC_REGION_DATA_DIRECTORY);
+    if (directory == NULL) {
+        return NULL; /* detached */
+    }
     const struct mxrc_data_directory *head = (const void *)(segment->base + directory->offset);
     if (handle >= directory->element_count || handle >= mxrc_load_acquire(&head->count)) {
         return NULL;

@@ -31,6 +31,9 @@ uint32_t mxrc_name_intern(struct mxrc_segment *segment, uint32_t region_id, uint
         return 0;
     }
     const struct mxrc_region_desc *region = mxrc_region_description(segment, region_id);
+    if (region == NULL) {
+        return 0; /* detached */
+    }
     struct mxrc_names *names = (void *)(segment->base + region->offset);
     struct mxrc_name *entries = entries_of(names);
     uint64_t count = mxrc_load_acquire(&names->count);
@@ -64,6 +67,9 @@ const struct mxrc_name *mxrc_name_find(const struct mxrc_segment *segment, uint3
 {
     const struct mxrc_region_desc *region = mxrc_region_description(
         segment, (id & MXRC_NAME_RT_BIT) != 0 ? MXRC_REGION_NAMES_RT : MXRC_REGION_NAMES_NONRT);
+    if (region == NULL) {
+        return NULL; /* detached */
+    }
     const struct mxrc_names *names = (const void *)(segment->base + region->offset);
     uint32_t index = (id & ~(uint32_t)MXRC_NAME_RT_BIT) - 1; /* id 0, no name: beyond any count */
     if (index >= region->element_count || index >= mxrc_load_acquire(&names->count)) {

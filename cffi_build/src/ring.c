@@ -62,9 +62,7 @@ int mxrc_ring_open(struct mxrc_ring *ring, const struct mxrc_segment *segment, u
 
 static void write_slot(const struct mxrc_ring *ring, uint64_t number, const void *record)
 {
-    enum {
-        HALF = MXRC_SLOT_BYTES / 2
-    };
+    enum { HALF = MXRC_SLOT_BYTES / 2 };
     uint8_t *slot = slot_of(ring, number);
     const uint8_t *from = record;
 #ifndef MXRC_WRONG_NO_ODD

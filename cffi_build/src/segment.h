@@ -60,6 +60,9 @@ int mxrc_segment_create(struct mxrc_segment *segment, const char *name,
                         const struct mxrc_geometry *geometry, uint64_t after, char *error,
                         size_t error_bytes);
 
+/* What a creator left that died before it could name its object; under the instance lock. */
+void mxrc_segment_remove_draft(const char *name);
+
 /* member.c */
 /* The index of a live member other than `except`, -1 for none; *pid tells which. */
 int mxrc_member_live(const struct mxrc_segment *segment, int except, uint32_t *pid);

@@ -136,6 +136,7 @@ static int retire_locked(struct mxrc_segment *segment, char *error, size_t error
     }
     mxrc_store_release32(&header->state, MXRC_SEGMENT_RETIRED);
     mprotect(header, MXRC_PAGE_BYTES, PROT_READ);
+    mxrc_segment_remove_draft(segment->name);
     if (shm_unlink(segment->name) != 0) {
         return mxrc_fail(error, error_bytes, MXRC_OPEN_SYSTEM, "cannot remove shared memory %s: %s",
                          segment->name, strerror(errno));

@@ -153,6 +153,18 @@ static int build(struct mxrc_segment *segment, int descriptor, const struct mxrc
     return MXRC_OPEN_OK;
 }
 
+static void draft_name(char draft[MXRC_TEXT_BYTES + 8], const char *name)
+{
+    snprintf(draft, MXRC_TEXT_BYTES + 8, "%s.new", name);
+}
+
+void mxrc_segment_remove_draft(const char *name)
+{
+    char draft[MXRC_TEXT_BYTES + 8];
+    draft_name(draft, name);
+    shm_unlink(draft);
+}
+
 int mxrc_segment_create(struct mxrc_segment *segment, const char *name,
                         const struct mxrc_geometry *geometry, uint64_t after, char *error,
                         size_t error_bytes)
@@ -169,11 +181,11 @@ int mxrc_segment_create(struct mxrc_segment *segment, const char *name,
         return MXRC_OPEN_SYSTEM;
     }
     snprintf(segment->name, sizeof segment->name, "%s", name);
-    snprintf(draft, sizeof draft, "%s.new", segment->name);
+    draft_name(draft, segment->name);
     snprintf(from, sizeof from, MXRC_SHM_DIR "%s", draft);
     snprintf(to, sizeof to, MXRC_SHM_DIR "%s", segment->name);
 
-    shm_unlink(draft); /* of a creator that died here */
+    mxrc_segment_remove_draft(name);
     int descriptor = shm_open(draft, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (descriptor < 0) {
         return mxrc_fail(error, error_bytes,

@@ -31,11 +31,7 @@ static const char *shape_differs(const struct mxrc_segment *segment,
     return NULL;
 }
 
-enum verdict {
-    JOIN,
-    REPLACE,
-    REFUSE
-};
+enum verdict { JOIN, REPLACE, REFUSE };
 
 /* `found` is mapped; `result` is what mapping it said. With REFUSE *result becomes the reason. */
 static enum verdict judge(const struct mxrc_segment *found, const struct mxrc_geometry *geometry,

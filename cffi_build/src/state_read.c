@@ -63,6 +63,9 @@ int mxrc_state_read(const struct mxrc_segment *segment, struct mxrc_state_block 
 {
     const struct mxrc_state_block *blocks = mxrc_region(segment, MXRC_REGION_STATE, NULL);
     struct mxrc_state_block second;
+    if (blocks == NULL) {
+        return 0; /* detached */
+    }
     int first_valid = copy_block(&blocks[0], out);
     if (copy_block(&blocks[1], &second) && (!first_valid || newer(&second, out))) {
         memcpy(out, &second, sizeof *out);

@@ -7,9 +7,7 @@
 #include "fixture.h"
 #include "ring_hooked.h"
 
-enum {
-    CLAIM_CAPACITY = 64
-};
+enum { CLAIM_CAPACITY = 64 };
 
 static struct mxrc_ring claim_ring;
 static unsigned claim_broken;

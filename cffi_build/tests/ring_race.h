@@ -8,10 +8,7 @@
 #include "fixture.h"
 #include "ring_hooked.h"
 
-enum {
-    RACE_READERS = 3,
-    RACE_BATCH = 16
-};
+enum { RACE_READERS = 3, RACE_BATCH = 16 };
 
 struct race_reader {
     uint64_t seen;

@@ -259,6 +259,42 @@ static void test_replaced(void)
     mxrc_segment_detach(&old);
 }
 
+/* A detached segment answers, with nothing. */
+static void test_detached(void)
+{
+    struct mxrc_segment segment;
+    struct mxrc_command command = {.kind = MXRC_COMMAND_NOOP};
+    struct mxrc_state_block *block = malloc(sizeof *block);
+    struct mxrc_ring ring;
+    uint64_t number;
+    uint32_t bytes;
+    uint8_t value[MXRC_DATA_BYTES] = {0};
+    char draft[64];
+    /* The draft of a creator that died is removed by the one that retires. */
+    fixture_live(&segment);
+    snprintf(draft, sizeof draft, "%s.new", fixture_name);
+    close(shm_open(draft, O_RDWR | O_CREAT, 0600));
+    CHECK_EQUAL(mxrc_segment_retire(&segment, fixture_lock, error, sizeof error), MXRC_OPEN_OK);
+    CHECK_EQUAL(shm_open(draft, O_RDONLY, 0), -1);
+    mxrc_segment_detach(&segment);
+
+    mxrc_segment_detach(&segment);
+    CHECK(mxrc_region(&segment, MXRC_REGION_LEASE, NULL) == NULL);
+    CHECK_EQUAL(mxrc_ring_open(&ring, &segment, MXRC_REGION_CYCLE_RING), ENOENT);
+    CHECK_EQUAL(mxrc_command_free(&segment), 0);
+    CHECK_EQUAL(mxrc_command_send(&segment, &command, &number), EPERM);
+    CHECK_EQUAL(mxrc_data_read(&segment, 0, value, &bytes, &number), ENOENT);
+    CHECK_EQUAL(mxrc_data_write(&segment, 0, value, 1, 0), ENOENT);
+    CHECK_EQUAL(mxrc_name_intern(&segment, MXRC_REGION_NAMES_NONRT, MXRC_NAME_TASK, "x"), 0);
+    CHECK(mxrc_name_find(&segment, 1) == NULL);
+    CHECK_EQUAL(mxrc_clock_update(&segment), 0);
+    CHECK(mxrc_clock_to_realtime(&segment, mxrc_now_ns()) > 0);
+    CHECK_EQUAL(mxrc_state_read(&segment, block), 0);
+    CHECK_EQUAL(mxrc_segment_publish(&segment), EINVAL);
+    CHECK_EQUAL(mxrc_segment_retire(&segment, fixture_lock, error, sizeof error), MXRC_OPEN_SYSTEM);
+    free(block);
+}
+
 int main(void)
 {
     fixture_start();
@@ -269,5 +305,6 @@ int main(void)
     test_lease_mutex();
     test_one_nonrt();
     test_replaced();
+    test_detached();
     return test_summary();
 }
