@@ -111,7 +111,7 @@ static double stopping_velocity(double distance, const struct mxrc_axis_config *
     if (distance <= 0)
         return 0;
     double step = limits->acceleration_max * dt;
-    return fmin(distance / dt, step * (sqrt(0.25 + 2 * distance / (step * dt)) + 0.5));
+    return fmin(distance / dt, step * (sqrt(0.25 + 2 * distance / (step * dt)) - 0.5));
 }
 
 /* The position to command where `asked` may pass a limit. */
