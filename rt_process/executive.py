@@ -18,6 +18,10 @@ class ExecutiveError(MxrcError):
     """The executive could not be made or started; the message is the core's."""
 
 
+class PrimaryExists(ExecutiveError):
+    """The instance has a PRIMARY; this process drives nothing."""
+
+
 class Executive:
     """One RT thread. Used by the main thread only."""
 
@@ -30,11 +34,20 @@ class Executive:
         if self._exec == ffi.NULL:
             raise ExecutiveError(to_text(error))
 
-    def start(self) -> None:
-        """Create the RT thread; raises ExecutiveError."""
+    def start(self) -> str:
+        """Create the RT thread; returns what of its placement could not be had, "" for nothing.
+
+        Raises:
+            PrimaryExists: another RT process of the instance is PRIMARY.
+            ExecutiveError: the core's reason.
+        """
         error = error_buffer()
-        if lib.mxrc_exec_start(self._exec, error, ERROR_BYTES):
+        result = lib.mxrc_exec_start(self._exec, error, ERROR_BYTES)
+        if result == errno.EBUSY:
+            raise PrimaryExists(to_text(error))
+        if result:
             raise ExecutiveError(to_text(error))
+        return to_text(error)
 
     def running(self) -> bool:
         """False once the thread has ended."""

@@ -16,6 +16,7 @@ from rt_process.housekeeping import (
 )
 from rt_process.memory import LatencyRequest, lock_memory, no_core_dump
 from rt_process.notify import system_notifier, watchdog_interval_ns
+from rt_process.reasons import Reason
 from shared.clock import SystemClock
 from shared.core import MxrcError, lib, system_error
 from shared.enums import NameKind, Role
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
     from rt_process.executive import Executive
     from rt_process.placement import Placement
-    from rt_process.reasons import Reason
     from shared.config import Config
 
 PROGRAM: Final = "mxrc-rt"
@@ -90,7 +90,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> int:
     from rt_process.exec_config import make_exec_config, make_geometry
-    from rt_process.executive import Executive
+    from rt_process.executive import Executive, PrimaryExists
     from rt_process.placement import plan
     from rt_process.system import LinuxSystem
     from shared.config.machine import LinuxMachine
@@ -109,7 +109,11 @@ def _run(options: argparse.Namespace) -> int:
         memory_report, memory_reason = lock_memory(segment)
         reasons = [*placement.reasons, *([memory_reason] if memory_reason else [])]
         _refuse_unlocked(config, memory_reason)
-        executive.start()
+        warning = executive.start()
+        if warning:
+            reasons.append(Reason(warning, "see the configuration in cpu_affinity.json"))
+    except PrimaryExists as error:
+        raise Refused(f"{error}: stop it, or choose another --instance", EX_TEMPFAIL) from None
     except MxrcError:
         if segment.created:
             segment.retire(lock_path)  # nothing has happened in it
