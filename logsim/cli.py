@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from logsim.labels import Labels
@@ -35,12 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tally = Tally()
     report = _Report(tally, settings)
     try:
-        try:
-            run(settings, output, labels, stop, tally, progress=report.progress)
-        finally:
-            output.close()
+        with ExitStack() as stack:
+            # The log is closed first, and the labels even if that fails.
             if labels:
-                labels.close()
+                stack.callback(labels.close)
+            stack.callback(output.close)
+            run(settings, output, labels, stop, tally, progress=report.progress)
     except ClosedPipe:
         return 0
     except OutputError as error:

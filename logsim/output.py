@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import Protocol
 
@@ -116,15 +117,29 @@ class FileOutput(StreamOutput):
             os.close(self._fd)
 
     def _open(self, *, truncate: bool = False) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         try:
             fd = os.open(self._path, flags | (os.O_TRUNC if truncate else 0), MODE)
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                if self._rotate_bytes:
+                    os.close(fd)
+                    raise OutputError(f"cannot rotate {self._path}: it is not a regular file")
+            elif self._is_torn():
+                os.write(fd, b"\n")
         except OSError as error:
             raise OutputError(f"cannot write {self._path}: {error.strerror}") from error
-        end = os.fstat(fd).st_size
-        if end and os.pread(fd, 1, end - 1) != b"\n":
-            os.write(fd, b"\n")
         return fd
+
+    def _is_torn(self) -> bool:
+        """Whether the last line has no end; a file that may only be written counts as whole."""
+        try:
+            with self._path.open("rb") as file:
+                if not file.seek(0, os.SEEK_END):
+                    return False
+                file.seek(-1, os.SEEK_END)
+                return file.read(1) != b"\n"
+        except PermissionError:
+            return False
 
     def _rotate(self) -> None:
         self.flush()

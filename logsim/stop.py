@@ -33,7 +33,9 @@ class Stop:
         signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGHUP, self._hangup)
+        # Under nohup it stays ignored, unless it has a meaning of its own here.
+        if self._on_hangup or signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._hangup)
 
     def sleep(self, seconds: float) -> None:
         """Sleep for `seconds`, or until a signal arrives."""

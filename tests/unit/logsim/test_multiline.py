@@ -71,6 +71,14 @@ def test_an_error_without_its_header_is_still_one_record() -> None:
     assert len(joined) == 5
 
 
+def test_an_error_without_its_error_line_is_still_one_record() -> None:
+    texts, _ = produce(5, error_rate=1.0)
+    lines = [line for line in "".join(texts).splitlines() if not line.startswith("ERROR: ")]
+    joined = list(join(lines, WHOLE))
+    assert [record[0] for record in joined] == [text.split("\n", 1)[0] for text in texts]
+    assert sum(map(len, joined)) == len(lines)
+
+
 def test_blank_lines_never_occur() -> None:
     texts, _ = produce(500)
     assert all(line.strip() for line in "".join(texts).splitlines())

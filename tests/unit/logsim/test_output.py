@@ -141,6 +141,12 @@ def test_a_reader_that_left_is_told_apart_from_an_error() -> None:
         os.close(write_fd)
 
 
+def test_only_a_regular_file_is_rotated() -> None:
+    """Otherwise a run as root would rename the device."""
+    with pytest.raises(OutputError, match="cannot rotate /dev/null: it is not a regular file"):
+        FileOutput(Path("/dev/null"), rotate_bytes=1000)
+
+
 @pytest.mark.parametrize("name", ["missing/app.log", "."])
 def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match="cannot write"):

@@ -48,9 +48,9 @@ def test_the_interval_lies_between_records() -> None:
 
 @pytest.mark.parametrize("rate", [50.0, 2000.0, 40_000.0])
 def test_the_rate_is_in_lines_per_second(rate: float) -> None:
-    tally, seconds, naps = timed(interval_s=0.0, rate=rate, duration_s=60.0)
-    assert tally.lines / seconds == pytest.approx(rate, rel=0.03)
-    assert naps <= 60 / 0.005 + 1
+    tally, seconds, naps = timed(interval_s=0.0, rate=rate, duration_s=12.0)
+    assert tally.lines / seconds == pytest.approx(rate, rel=0.1)
+    assert naps <= 12 / 0.005 + 1
 
 
 def test_of_interval_and_rate_the_slower_one_holds() -> None:
