@@ -8,8 +8,10 @@ a small segment as an RT process would (its writer side is `publish`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ import numpy as np
 from nonrt_process.batch import Batch
 from nonrt_process.context import AttachProblem, Context
 from shared.clock import FakeClock
-from shared.config import ConfigStore, load_config
+from shared.config import Config, ConfigStore, load_config
+from shared.config.paths import Paths
 from shared.core import ffi, lib
 from shared.enums import Access, RegionId, RtState
 from shared.layout import CYCLE_DTYPE, EVENT_DTYPE, Records
@@ -54,15 +57,22 @@ def fake_context(
     tmp_path: Path, settings: Mapping[str, str] | None = None, segment: Any = None
 ) -> FakeContext:
     """settings: overrides as in the environment, e.g. {"MXRC_API__PORT": "0"}."""
-    environ = {"HOME": str(tmp_path), "MXRC_INSTANCE__INSTANCE": unique_instance()}
-    for name in ("run", "log", "checkpoint", "data"):
-        folder = tmp_path / name
+    folders = {name: tmp_path / name for name in ("run", "log", "checkpoint", "data")}
+    for folder in folders.values():
         folder.mkdir(mode=0o750, exist_ok=True)
-        environ[f"MXRC_INSTANCE__{name.upper()}_DIR"] = str(folder)
-    environ.update(settings or {})
-    config = load_config(resource_path("config"), environ=environ, check_machine=False)
+    config = _shipped(tuple(sorted((settings or {}).items())))
+    names = {f"{name}_dir": str(folder) for name, folder in folders.items()}
+    instance = config.instance.model_copy(update={"instance": unique_instance(), **names})
+    paths = Paths(**{f"{name}_dir": folder for name, folder in folders.items()})
     clock = FakeClock()
-    return FakeContext(ConfigStore(config), clock, FakeHeart(clock, segment))
+    store = ConfigStore(replace(config, instance=instance, paths=paths))
+    return FakeContext(store, clock, FakeHeart(clock, segment))
+
+
+@cache
+def _shipped(settings: tuple[tuple[str, str], ...]) -> Config:
+    environ = {"HOME": "/nonexistent", **dict(settings)}
+    return load_config(resource_path("config"), environ=environ, check_machine=False)
 
 
 def records(dtype: np.dtype[np.void], rows: Sequence[Mapping[str, Any]], first: int = 0) -> Records:
@@ -108,11 +118,15 @@ def batch(
 
 @contextmanager
 def real_segment(
-    tmp_path: Path, instance: str | None = None, **geometry: int
+    tmp_path: Path,
+    instance: str | None = None,
+    fill: Callable[[Segment], None] | None = None,
+    **geometry: int,
 ) -> Iterator[tuple[Segment, Segment]]:
     """A small live segment: (as the RT process has it, as the Non-RT process attaches it).
 
-    geometry: fields of Geometry that shall differ. Removed at the end.
+    fill: called before it is published (names, data store). geometry: fields of Geometry that shall
+    differ. Removed at the end.
     """
     name = instance or unique_instance()
     values: dict[str, int] = {
@@ -135,6 +149,8 @@ def real_segment(
     lock = tmp_path / f"{name}.lock"
     rt = Segment.open_rt(shape, lock)
     try:
+        if fill is not None:
+            fill(rt)
         rt.publish()
         yield rt, Segment.attach(name, Access.NONRT)
     finally:

@@ -1,0 +1,95 @@
+"""Log levels and sampling: from configuration and HTTP into the control region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nonrt_process.interfaces import InvalidSetting
+from nonrt_process.pump import Pump
+from nonrt_process.settings import ControlSettings, level_of
+from shared.config.models.logging import LoggingConfig
+from shared.enums import Level
+from shared.events import loggers
+from shared.segment import Segment
+from tests.unit.nonrt_process.fakes import FakeContext, fake_context, real_segment
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Iterator[tuple[Segment, FakeContext]]:
+    with real_segment(tmp_path) as (rt, nonrt):
+        yield rt, fake_context(tmp_path, segment=nonrt)
+
+
+def levels(segment: Segment) -> dict[str, Level]:
+    control = segment.control
+    return {name: Level(control.log_level[index]) for index, name in enumerate(loggers())}
+
+
+def test_a_logger_follows_the_nearest_entry_above_it() -> None:
+    config = LoggingConfig(level="warn", loggers={"rt": "error", "rt.state": "trace"})
+    assert level_of(config, "rt.state") == Level.TRACE
+    assert level_of(config, "rt.cycle") == Level.ERROR
+    assert level_of(config, "nonrt.api") == Level.WARN
+
+
+def test_each_generation_gets_what_is_configured(both: tuple[Segment, FakeContext]) -> None:
+    rt, context = both
+    Pump(context, ControlSettings(context)).turn()
+    assert set(levels(rt).values()) == {Level.INFO}
+    control = rt.control
+    assert control.version == 1
+    assert control.sample_all == 1  # tasks: rate 1; cycles: 0.01
+    assert control.cycle_sampling == round(0.01 * 2**64)
+    assert control.instrumentation == 7
+
+
+def test_a_change_is_in_force_at_once_and_leaves_the_rest(
+    both: tuple[Segment, FakeContext],
+) -> None:
+    rt, context = both
+    settings = ControlSettings(context)
+    settings.set_log_levels(None, {"rt.cycle": "critical"})
+    assert levels(rt)["rt.cycle"] == Level.CRITICAL
+    assert levels(rt)["rt.state"] == Level.INFO
+    settings.set_log_levels("debug", {"rt.cycle": None})
+    assert set(levels(rt).values()) == {Level.DEBUG}
+    assert settings.log_levels() == {"level": "debug", "loggers": {}}
+    settings.set_sampling({"rt_cycle_sampling_rate": 1.0, "task_sampling_rate": 0.5})
+    assert rt.control.sample_all == 2
+    assert rt.control.task_sampling == 2**63
+    assert (
+        settings.sampling()["sampling_rate"] == context.config.current.tracing_config.sampling_rate
+    )
+
+
+def test_what_is_refused_changes_nothing(both: tuple[Segment, FakeContext]) -> None:
+    rt, context = both
+    settings = ControlSettings(context)
+    settings.apply()
+    before = levels(rt)
+    with pytest.raises(InvalidSetting):
+        settings.set_log_levels("loud", {})
+    with pytest.raises(InvalidSetting):
+        settings.set_sampling({"sampling_rate": 1.5})
+    assert levels(rt) == before
+    assert settings.log_levels()["level"] == "info"
+
+
+def test_a_reload_goes_the_same_way(both: tuple[Segment, FakeContext]) -> None:
+    rt, context = both
+    ControlSettings(context)
+    current = context.config.current
+    logging = current.logging.model_copy(update={"level": "error"})
+    context.config.propose(replace(current, logging=logging))
+    assert set(levels(rt).values()) == {Level.ERROR}
+
+
+def test_without_a_segment_nothing_is_written(tmp_path: Path) -> None:
+    context = fake_context(tmp_path)
+    settings = ControlSettings(context)
+    settings.set_log_levels("debug", {})
+    assert settings.log_levels()["level"] == "debug"
