@@ -97,7 +97,9 @@ FIELDS: Final[Mapping[str, str]] = {
 
 ENUMERATED_UNITS: Final = frozenset({"state", "event", "cause", "result", "role", "policy"})
 _PLAIN_UNITS: Final = frozenset({"", "count", "value", "unit", "axis", "op", "text"})
-_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+_OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
+# JSON allows them as they are, and yet there are readers that end a line at each.
+_SEPARATORS: Final = tuple((char.encode(), b"\\u%04x" % ord(char)) for char in "\u0085\u2028\u2029")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -119,17 +121,21 @@ def encode(document: Mapping[Any, Any]) -> bytes:
     beyond 64 bits and values of other types text, lone surrogates U+FFFD.
     """
     try:
-        return orjson.dumps(document, default=str, option=_OPTIONS | orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps(document, default=str, option=_OPTIONS)
     except (TypeError, ValueError, RecursionError):
-        plain = _plain(document, 0)
-    return orjson.dumps(plain, default=_harmless, option=_OPTIONS | orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps(_plain(document, 0), default=text_of, option=_OPTIONS)
+    for raw, escaped in _SEPARATORS:
+        if raw in line:
+            line = line.replace(raw, escaped)
+    return line
 
 
 def _text(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text)
 
 
-def _harmless(value: object) -> str:
+def text_of(value: object) -> str:
+    """`str(value)`, whatever it is; lone surrogates become U+FFFD."""
     try:
         return _text(str(value))
     except Exception as error:  # noqa: BLE001 - a broken __str__ must not cost the line
@@ -146,7 +152,7 @@ def _plain(value: Any, depth: int) -> Any:
     if depth > 16:
         return "..."
     if isinstance(value, Mapping):
-        return {_harmless(key): _plain(item, depth + 1) for key, item in value.items()}
+        return {text_of(key): _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(item, depth + 1) for item in value]
-    return _harmless(value)
+    return text_of(value)

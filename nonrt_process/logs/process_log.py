@@ -92,7 +92,7 @@ class EcsFormatter(OrjsonFormatter):
             if key in ecs.FIELDS or str(key).startswith("mxrc."):
                 log_data[key] = value
             else:
-                labels[key] = value if isinstance(value, str) else repr(value)
+                labels[str(key)] = ecs.text_of(value)
         log_data[ecs.LABELS] = labels
         if record.exc_info and record.exc_info[1] is not None:
             log_data.update(error_fields(record.exc_info[1]))
@@ -108,11 +108,8 @@ class EcsFormatter(OrjsonFormatter):
 def error_fields(error: BaseException) -> dict[str, str]:
     """error.type and error.message of an exception."""
     kind = type(error)
-    try:
-        message = str(error)
-    except Exception as broken:  # noqa: BLE001 - a broken __str__ must not cost the line
-        message = f"<{type(broken).__name__}>"
-    return {ecs.ERROR_TYPE: f"{kind.__module__}.{kind.__qualname__}", ecs.ERROR_MESSAGE: message}
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return {ecs.ERROR_TYPE: name, ecs.ERROR_MESSAGE: ecs.text_of(error)}
 
 
 class _QueueHandler(logging.Handler):
@@ -134,7 +131,9 @@ class _QueueHandler(logging.Handler):
             try:
                 done.msg = record.getMessage()
             except Exception as error:  # noqa: BLE001 - wrong arguments must not cost the line
-                done.msg = f"{record.msg!r} {record.args!r} (not formatted: {error})"
+                arguments = record.args if isinstance(record.args, tuple) else (record.args,)
+                parts = [ecs.text_of(part) for part in (record.msg, *arguments)]
+                done.msg = f"{' | '.join(parts)} (not formatted: {ecs.text_of(error)})"
         done.args = None
         done.__dict__["native_thread"] = threading.get_native_id()
         context = trace.get_current_span().get_span_context()

@@ -170,7 +170,7 @@ class RtLines:
             if unit in ecs.ENUMERATED_UNITS or unit == "text":
                 document[field] = format_value(value, unit, self._names.resolve)
             elif math.isfinite(value):
-                document[field] = int(value) if value == int(value) else value
+                document[field] = int(value) if value == int(value) else round(value, 6)
         return document
 
 
