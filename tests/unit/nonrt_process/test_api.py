@@ -78,8 +78,7 @@ class Api:
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Api]:
-    geometry = {"data_keys": 5, "data_rt_cells": 1, "data_nonrt_cells": 4}
-    with real_segment(tmp_path, fill=lambda rt: fill_directory(rt, KEYS), **geometry) as (
+    with real_segment(tmp_path, fill=lambda rt: fill_directory(rt, KEYS), data_keys=5) as (
         rt,
         nonrt,
     ):
@@ -182,7 +181,7 @@ def test_a_token_is_needed_for_changes_once_configured(api: Api) -> None:
     url = "/api/v1/log-level"
     for value in (None, "Bearer wrong", "Basic correct horse battery", "Bearer ", "Bearer é"):
         headers = dict(JSON) if value is None else {**JSON, "Authorization": value.encode()}
-        answer = api.client.put(url, headers=headers, json={})  # type: ignore[arg-type]
+        answer = api.client.put(url, headers=headers, json={})
         problem(answer, 401)
         assert answer.headers["www-authenticate"] == "Bearer"
     headers = {**JSON, "Authorization": "Bearer correct horse battery"}
@@ -378,7 +377,8 @@ def test_datastore(api: Api) -> None:
     assert [key["key"] for key in api.client.get(url).json()["keys"]] == [
         key.name for key in KEYS.keys
     ]
-    for key, value in (("speed", 1.5), ("count", -3), ("pose", [1, 2.5, 3]), ("on", True)):
+    taken: dict[str, Any] = {"speed": 1.5, "count": -3, "pose": [1, 2.5, 3], "on": True}
+    for key, value in taken.items():
         answer = api.client.put(f"{url}/{key}", headers=JSON, json={"value": value})
         assert answer.json()["value"] == value
         assert answer.json()["written"] is not None
@@ -387,7 +387,8 @@ def test_datastore(api: Api) -> None:
     problem(api.client.get(f"{url}/nope"), 404)
     problem(api.client.put(f"{url}/nope", headers=JSON, json={"value": 1}), 404)
     problem(api.client.put(f"{url}/closed", headers=JSON, json={"value": True}), 403)
-    for key, value in (("speed", 2.5), ("speed", True), ("count", 1.5), ("pose", [1]), ("on", 1)):
+    wrong: list[tuple[str, Any]] = [("speed", 2.5), ("speed", True), ("count", 1.5), ("on", 1)]
+    for key, value in [*wrong, ("pose", [1])]:
         refused = api.client.put(f"{url}/{key}", headers=JSON, json={"value": value})
         assert "must be" in problem(refused, 422)["detail"]
     assert DataStore(api.rt).read("speed").value == 1.5

@@ -169,7 +169,7 @@ def test_the_same_problem_is_said_once(caplog: object) -> None:
     clock = FakeClock()
     records: list[logging.LogRecord] = []
     log = logging.getLogger("nonrt.test.once")
-    log.addFilter(lambda record: records.append(record) is not None)
+    log.addFilter(lambda record: records.append(record) or False)  # type: ignore[func-returns-value]
     heart = SegmentHeart(unique_instance(), clock, log)
     for _ in range(5):
         look(heart, clock)
