@@ -117,7 +117,7 @@ test-pythons: build ## Unit tests on every other Python 3.10 to 3.13 of this mac
 	@scripts/test-pythons.sh $(BIN)/python
 
 .PHONY: test-lowest
-test-lowest: build ## Unit tests with the lowest versions pyproject.toml allows
+test-lowest: build ## Unit and integration tests with the lowest versions pyproject.toml allows
 	@scripts/test-lowest.sh $(BIN)/python
 
 .PHONY: bench

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Run the unit tests with the lowest version of each direct dependency that pyproject.toml allows.
+# Run unit and integration tests with the lowest version of each direct dependency that pyproject.toml allows.
 # usage: test-lowest.sh PYTHON
 set -euo pipefail
 environment=build/lowest
@@ -15,4 +15,4 @@ CONSTRAINTS
 "$environment/bin/python" -m pip install -q --disable-pip-version-check 'setuptools>=77' 'cffi>=1.17'
 MXRC_SKIP_EXT=1 "$environment/bin/python" -m pip install -q --disable-pip-version-check \
     --no-build-isolation -c build/lowest.txt -e '.[dev]'
-"$environment/bin/python" -m pytest -q tests/unit -p no:cacheprovider
+"$environment/bin/python" -m pytest -q tests/unit tests/integration -p no:cacheprovider
