@@ -8,6 +8,14 @@ EX_FAILED: Final = 1
 EX_UNAVAILABLE: Final = 69
 
 
+def leave(status: int) -> None:
+    """End a verb with this exit status."""
+    if status:
+        import typer
+
+        raise typer.Exit(status)
+
+
 class CommandError(Exception):
     """One line for a person (`str()`) and the exit status of the command."""
 

@@ -6,20 +6,17 @@ Exit statuses: 0 done, 1 refused or failed, 2 usage, 69 nothing answers, 78 conf
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
 
-import click
 import typer
 
 from shared.cli import verbs
 from shared.cli.discover import register_all
 from shared.version import package_version
 
-EX_USAGE = 2
-EX_INTERRUPTED = 130
+EX_FAILED = 1
 
 
 def _version(wanted: bool) -> None:
@@ -63,30 +60,15 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
 
     program = app.info.name or "mxrc"
     try:
-        result = typer.main.get_command(app)(
-            args=None if arguments is None else list(arguments),
-            prog_name=program,
-            standalone_mode=False,
-        )
-        sys.stdout.flush()
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        return EX_USAGE
-    except click.ClickException as error:
-        error.show()
-        return EX_USAGE
-    except (click.Abort, KeyboardInterrupt):
-        return EX_INTERRUPTED
+        app(args=None if arguments is None else list(arguments), prog_name=program)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except CommandError as error:
         _complain(program, str(error))
         return error.status
     except MxrcError as error:
         _complain(program, str(error))
-        return int(getattr(error, "status", 1))
-    except BrokenPipeError:
-        # The reader (head, less) has gone; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return int(getattr(error, "status", EX_FAILED))
     except Exception as error:
         from shared.config import EX_CONFIG, ConfigError
 
@@ -94,12 +76,12 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
             raise
         _complain(program, str(error))
         return EX_CONFIG
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 def _complain(program: str, text: str) -> None:
     for line in text.splitlines():
-        click.echo(f"{program}: {line}", err=True)
+        typer.echo(f"{program}: {line}", err=True)
 
 
 if __name__ == "__main__":

@@ -221,7 +221,7 @@ def urls(config: Config, ports: dict[str, int]) -> list[str]:
     """Lines with the URLs in force; a port that is not the configured one says so."""
     api = config.api
     places = [
-        ("http", api.host, api.port, ("/health", "/docs")),
+        ("http", api.host, api.port, ("/", "/health")),
         ("metrics", api.metrics_host, api.metrics_port, ("/metrics",)),
     ]
     lines = []

@@ -5,7 +5,6 @@ They only read, and work on a dead segment.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import typer
@@ -39,6 +38,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     return run(app, arguments)
 
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from shared.cli.errors import leave
 from shared.cli.options import ConfigDir, Instance, Json
 
 
@@ -29,7 +30,7 @@ def check(
         typer.Option("--machine/--no-machine", help="Check CPUs and NUMA nodes of this machine."),
     ] = True,
     as_json: Json = False,
-) -> int:
+) -> None:
     """Validate every file; a line per problem, exit status 78 when there is any."""
     from dataclasses import asdict
 
@@ -44,13 +45,13 @@ def check(
         if not as_json:
             raise
         print_json({"ok": False, "problems": [asdict(one) for one in error.problems]})
-        return EX_CONFIG
+        leave(EX_CONFIG)
+        return
     if as_json:
         print_json({"ok": True, "problems": []})
     else:
         absent = f", defaults for {', '.join(config.absent)}" if config.absent else ""
         typer.echo(f"{folder}: good ({len(config.tasks)} task definitions{absent})")
-    return 0
 
 
 def show(

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from shared.cli.errors import EX_FAILED, leave
 from shared.cli.options import ConfigDir, Instance, Json
 
 _COLUMNS = {
@@ -26,7 +27,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def status(
         config_dir: ConfigDir = None, instance: Instance = None, as_json: Json = False
-    ) -> int:
+    ) -> None:
         """Health of both processes; exit status 0 only when neither is worse than DEGRADED."""
         from shared.cli.client import Client
         from shared.cli.options import load
@@ -38,4 +39,4 @@ def register(app: typer.Typer) -> None:
             answer.body if isinstance(answer.body, dict) else {} for answer in answers
         ]
         print_rows(rows, _COLUMNS, as_json=as_json, title=client.url)
-        return 0 if all(answer.status == 200 for answer in answers) else 1
+        leave(0 if all(answer.status == 200 for answer in answers) else EX_FAILED)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import typer
 
+from shared.cli.errors import EX_FAILED, leave
 from shared.cli.options import ConfigDir, Instance, Json
 
 _COLUMNS: Final = {
@@ -56,7 +57,7 @@ def start(
     config_dir: ConfigDir = None,
     instance: Instance = None,
     as_json: Json = False,
-) -> int:
+) -> None:
     """Start a task; prints its execution and trace id."""
     from shared.cli.client import Client
     from shared.cli.options import load
@@ -73,7 +74,8 @@ def start(
         body["parameters"] = _parameters(parameter)
     client = Client(config)
     print_fields(client.post("/api/v1/task/start", body), as_json=as_json)
-    return _follow(client, task_id, as_json) if follow else 0
+    if follow:
+        leave(_follow(client, task_id, as_json))
 
 
 def list_tasks(
@@ -137,12 +139,12 @@ def watch(
     config_dir: ConfigDir = None,
     instance: Instance = None,
     as_json: Json = False,
-) -> int:
+) -> None:
     """Follow a task to its end; exit status 0 only when it is COMPLETED."""
     from shared.cli.client import Client
     from shared.cli.options import load
 
-    return _follow(Client(load(config_dir, instance)), task_id, as_json)
+    leave(_follow(Client(load(config_dir, instance)), task_id, as_json))
 
 
 def _follow(client: Any, task_id: str, as_json: bool) -> int:
@@ -155,7 +157,7 @@ def _follow(client: Any, task_id: str, as_json: bool) -> int:
             words = " ".join(str(part) for part in now if part not in (None, ""))
             typer.echo(json.dumps(task) if as_json else f"{task_id}: {words}")
         if task.get("status") in _ENDED:
-            return 0 if task.get("status") == "COMPLETED" else 1
+            return 0 if task.get("status") == "COMPLETED" else EX_FAILED
         time.sleep(_POLL_S)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from shared.cli.errors import leave
 from shared.cli.options import ConfigDir, Instance
 
 
@@ -22,11 +23,11 @@ def register(app: typer.Typer) -> None:
         table: Annotated[
             bool, typer.Option("--table/--no-table", help="Live table, where there is a terminal.")
         ] = True,
-    ) -> int:
+    ) -> None:
         """Start both processes, keep them running, show what they do; Ctrl-C stops both.
 
         Files go to ./var unless the configuration says where.
         """
         from shared.cli.up import run
 
-        return run(config_dir, instance, demo=demo, table=table)
+        leave(run(config_dir, instance, demo=demo, table=table))
