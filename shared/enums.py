@@ -123,6 +123,7 @@ class SafeCause(IntEnum):
     OVERRUN = lib.MXRC_SAFE_OVERRUN
     DRIVER = lib.MXRC_SAFE_DRIVER
     TASK = lib.MXRC_SAFE_TASK
+    LEASE = lib.MXRC_SAFE_LEASE
 
 
 class CycleFlag(IntFlag):

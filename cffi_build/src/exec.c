@@ -100,8 +100,10 @@ static int fenced(struct mxrc_exec *exec)
 int mxrc_exec_cycle(struct mxrc_exec *exec)
 {
     int result = mxrc_wait_until(exec, exec->now.scheduled_ns);
-    if (result)
+    if (result) {
+        exec->driver->safe(exec->driver_instance, exec->driver_state, exec->epoch);
         return result;
+    }
     exec->now.wake_ns = mxrc_exec_now(exec);
     exec->now.driven = 0;
     mxrc_phase(exec, MXRC_AT_WAKE);
@@ -115,6 +117,7 @@ int mxrc_exec_cycle(struct mxrc_exec *exec)
     mxrc_state_settle(exec);
     mxrc_commands_take(exec);
     mxrc_phase(exec, MXRC_AT_COMMANDS);
+    mxrc_lease_watch(exec);
     mxrc_heartbeat_watch(exec);
     mxrc_phase(exec, MXRC_AT_STATE);
 
@@ -337,6 +340,10 @@ void mxrc_exec_free(struct mxrc_exec *exec)
 {
     if (!exec)
         return;
+    if (exec->thread_made && !exec->thread_joined) {
+        mxrc_store_release32(&exec->outside.mailbox, MXRC_RT_STOP + 1);
+        mxrc_exec_join(exec, -1);
+    }
     if (exec->driver)
         exec->driver->close(exec->driver_instance);
     sem_destroy(&exec->begun);

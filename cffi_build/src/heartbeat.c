@@ -4,6 +4,7 @@
 #include "state.h"
 
 #define STEADY_NS 200000000 /* from the first fresh beat to the last, none of them too late */
+#define RECOVERY_GRACE_NS 5000000000
 
 static void lost(struct mxrc_exec *exec, uint64_t age_ns)
 {
@@ -30,6 +31,13 @@ static void steady(struct mxrc_exec *exec)
         mxrc_state_apply(exec, MXRC_RT_RESUME, MXRC_SAFE_NONE);
 }
 
+/* After a crash of both, Non-RT gets some time to come back before the state that goes on is stopped. */
+static int armed(const struct mxrc_exec *exec, uint64_t beat)
+{
+    return exec->heartbeat_armed || (exec->recovery && beat != 0 &&
+                                     exec->now.wake_ns - exec->started_ns > RECOVERY_GRACE_NS);
+}
+
 void mxrc_heartbeat_watch(struct mxrc_exec *exec)
 {
     uint64_t beat = mxrc_load_acquire(&exec->at.nonrt->heartbeat_ns);
@@ -37,7 +45,7 @@ void mxrc_heartbeat_watch(struct mxrc_exec *exec)
     uint64_t age = now > beat ? now - beat : 0;
     int fresh = beat != 0 && age <= exec->live.heartbeat_timeout_ns;
     if (!fresh) {
-        if (exec->heartbeat_armed)
+        if (armed(exec, beat))
             lost(exec, age);
         return;
     }

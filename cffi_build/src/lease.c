@@ -8,6 +8,8 @@
 #include "error.h"
 #include "grid.h"
 #include "lease.h"
+#include "log.h"
+#include "state.h"
 
 #define OWNER_MEMBER 0xffff
 
@@ -48,6 +50,17 @@ uint64_t mxrc_lease_claim(struct mxrc_lease *lease, int member)
     while (admitted < epoch && !mxrc_cas_u64(&lease->admitted_epoch, admitted, epoch))
         admitted = mxrc_load_acquire(&lease->admitted_epoch);
     return epoch;
+}
+
+void mxrc_lease_watch(struct mxrc_exec *exec)
+{
+    uint64_t expiry = mxrc_load_acquire(&exec->at.lease->expiry_ns);
+    uint64_t now = exec->now.wake_ns;
+    if (expiry == 0 || now <= expiry ||
+        mxrc_state_next(exec->state, MXRC_RT_SAFE_MODE_ENTER, exec->state_before) < 0)
+        return;
+    mxrc_log(exec, MXRC_EV_LEASE_EXPIRED, NULL, (double)(now - expiry) * 1e-6);
+    mxrc_state_fault(exec, MXRC_SAFE_LEASE);
 }
 
 void mxrc_lease_unlock(struct mxrc_lease *lease)

@@ -9,6 +9,8 @@
 int mxrc_lease_lock(struct mxrc_lease *lease, uint64_t timeout_ns, int *owner_died);
 /* Makes this member the owner with a new epoch and admits only that epoch to the outputs. The new epoch. */
 uint64_t mxrc_lease_claim(struct mxrc_lease *lease, int member);
+/* Once per cycle: SAFE_MODE when a lease with an expiry (several hosts) has run out. */
+void mxrc_lease_watch(struct mxrc_exec *exec);
 void mxrc_lease_unlock(struct mxrc_lease *lease);
 
 /* Start of a PRIMARY where no other lives: lock, then join the grid, then claim. 0, EBUSY when another process is PRIMARY,

@@ -18,10 +18,13 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-static int touched_by_rt(uint32_t id)
+/* Not the other members' places and lanes, and not what only the main thread and Non-RT use. */
+static int touched_by_rt(const struct mxrc_segment *segment, const struct mxrc_region_desc *region)
 {
-    return id != MXRC_REGION_CURSORS && id != MXRC_REGION_ADMIN_REQUEST &&
-           id != MXRC_REGION_NONRT_DOCUMENT;
+    if (region->writer == MXRC_WRITER_MEMBER)
+        return (int)region->member == segment->member;
+    return region->id != MXRC_REGION_CURSORS && region->id != MXRC_REGION_ADMIN_REQUEST &&
+           region->id != MXRC_REGION_NONRT_DOCUMENT;
 }
 
 /* The older way, where the kernel does not know the newer: an atomic "or 0" faults a page in for writing without
@@ -41,7 +44,7 @@ void mxrc_prefault_segment(const struct mxrc_segment *segment)
 {
     for (uint32_t id = 0; id < MXRC_REGIONS; id++) {
         const struct mxrc_region_desc *region = mxrc_region_description(segment, id);
-        if (!region || !touched_by_rt(id))
+        if (!region || !touched_by_rt(segment, region))
             continue;
         uint8_t *start = segment->base + region->offset;
         int write = mxrc_region_writable(segment, region);
@@ -66,7 +69,7 @@ static int lock_regions(const struct mxrc_segment *segment, uint64_t *locked, ui
     int problem = 0;
     for (uint32_t id = 0; id < MXRC_REGIONS; id++) {
         const struct mxrc_region_desc *region = mxrc_region_description(segment, id);
-        if (!region || !touched_by_rt(id))
+        if (!region || !touched_by_rt(segment, region))
             continue;
         *all += region->size;
         if (mlock(segment->base + region->offset, region->size) == 0)
@@ -86,10 +89,11 @@ int mxrc_lock_memory(const struct mxrc_segment *segment, char *report, size_t re
     }
     int problem = lock_regions(segment, &locked, &all);
     if (problem == 0)
-        snprintf(report, report_bytes,
-                 "only the shared segment's %llu KiB and the RT thread's stack are locked; to lock "
-                 "the whole process grant CAP_IPC_LOCK or LimitMEMLOCK=infinity",
-                 (unsigned long long)(all / 1024));
+        snprintf(
+            report, report_bytes,
+            "only %llu KiB of the shared segment and the RT thread's stack are locked; to lock "
+            "the whole process grant CAP_IPC_LOCK or LimitMEMLOCK=infinity",
+            (unsigned long long)(all / 1024));
     else
         snprintf(report, report_bytes,
                  "%llu of %llu KiB of the shared segment are locked (%s); grant CAP_IPC_LOCK or "

@@ -31,7 +31,7 @@ static int executive_validate(const struct mxrc_exec *exec, const void *saved, u
     const struct mxrc_executive_state *state = saved;
     (void)exec;
     return bytes == sizeof *state && state->state <= MXRC_STATE_SHUTDOWN &&
-           state->state_before <= MXRC_STATE_SHUTDOWN && state->safe_cause <= MXRC_SAFE_TASK;
+           state->state_before <= MXRC_STATE_SHUTDOWN && state->safe_cause <= MXRC_SAFE_LEASE;
 }
 
 /* A state of SHUTDOWN was left in order; who starts again starts from INIT. */
@@ -46,8 +46,7 @@ static void executive_restore(struct mxrc_exec *exec, const void *saved, uint32_
     exec->state_since_ns = state->state_since_ns;
     exec->span_counter = state->span_counter;
     exec->span_seed = state->span_seed;
-    exec->start_pending =
-        exec->state == MXRC_STATE_INIT || (exec->state == MXRC_STATE_READY && exec->start_pending);
+    exec->start_pending = exec->state == MXRC_STATE_INIT;
 }
 
 static const struct mxrc_section executive = {

@@ -344,6 +344,20 @@ static void test_state_goes_on(void)
     CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
 }
 
+/* Both processes died: Non-RT has five seconds to come back before what went on is stopped. */
+static void test_nonrt_stays_away(void)
+{
+    new_segment();
+    beat();
+    run_life(300, MXRC_AT_RECORD, 200);
+    fake.now_ns += 1000 * PERIOD;
+    run_life(4900, MXRC_PHASES, 0);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    run_life(5100, MXRC_PHASES, 0);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
+    CHECK_EQUAL(rt_status()->safe_cause, MXRC_SAFE_HEARTBEAT);
+}
+
 static void test_other_period_refused(void)
 {
     new_segment();
@@ -371,6 +385,7 @@ int main(void)
     test_damaged_blocks();
     test_unknown_section_version();
     test_state_goes_on();
+    test_nonrt_stays_away();
     test_other_period_refused();
     bury();
     return test_summary();

@@ -238,6 +238,20 @@ static void test_stop(void)
     mxrc_exec_free(exec);
 }
 
+static void test_lease_expiry(void)
+{
+    struct mxrc_exec *exec = exec_begun();
+    struct mxrc_lease *lease = mxrc_region(&rt, MXRC_REGION_LEASE, NULL);
+    mxrc_store_release(&lease->expiry_ns, fake.now_ns + 10 * PERIOD);
+    exec_run(exec, 8);
+    CHECK_EQUAL(rt_status()->state, R);
+    exec_run(exec, 100);
+    CHECK_EQUAL(rt_status()->state, S);
+    CHECK_EQUAL(rt_status()->safe_cause, MXRC_SAFE_LEASE);
+    CHECK_EQUAL(count_events(MXRC_EVENT_LOG, MXRC_EV_LEASE_EXPIRED), 1);
+    exec_done(exec);
+}
+
 static void test_mailbox(void)
 {
     struct mxrc_exec *exec = exec_begun();
@@ -263,6 +277,7 @@ int main(void)
     test_heartbeat(1);
     test_safe_actions();
     test_stop();
+    test_lease_expiry();
     test_mailbox();
     return test_summary();
 }

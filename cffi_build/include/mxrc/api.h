@@ -234,7 +234,9 @@ struct mxrc_exec_config {
 struct mxrc_exec; /* private to the core */
 
 struct mxrc_exec *mxrc_exec_new(struct mxrc_segment *segment, const struct mxrc_exec_config *config, char *error, size_t error_bytes);
-/* Creates the RT thread (stack prefaulted and locked, affinity and policy set by the thread itself before its first cycle). */
+/* Creates the RT thread (stack prefaulted and locked, affinity and policy set by the thread itself before its first cycle) and waits
+ * until it is PRIMARY. 0, with `error` empty or saying what of its placement could not be had; else why it does not run: EBUSY when another
+ * process is PRIMARY. */
 int mxrc_exec_start(struct mxrc_exec *exec, char *error, size_t error_bytes);
 int mxrc_exec_running(const struct mxrc_exec *exec);         /* 1 while the thread has not ended */
 int mxrc_exec_join(struct mxrc_exec *exec, int timeout_ms);  /* 0 ended, ETIMEDOUT */

@@ -322,7 +322,8 @@ enum mxrc_safe_cause {
     MXRC_SAFE_HEARTBEAT = 3,
     MXRC_SAFE_OVERRUN = 4,
     MXRC_SAFE_DRIVER = 5,
-    MXRC_SAFE_TASK = 6
+    MXRC_SAFE_TASK = 6,
+    MXRC_SAFE_LEASE = 7 /* the lease has run out */
 };
 
 /* Writer: RT thread of the PRIMARY. Single words are stored relaxed unless stated. */
