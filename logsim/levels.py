@@ -47,7 +47,9 @@ class LevelMix:
 
     def next(self) -> Level:
         """The level of the next record."""
-        card = self._card()
+        if not self._deck:
+            self._shuffle_block()
+        card = self._deck.pop()
         if self._debt:
             owed = self._owed[card]
             if owed:
@@ -61,11 +63,6 @@ class LevelMix:
         if card != level:
             self._owed[level].append(card)
             self._debt += 1
-
-    def _card(self) -> Level:
-        if not self._deck:
-            self._shuffle_block()
-        return self._deck.pop()
 
     def _shuffle_block(self) -> None:
         counts: dict[Level, int] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -41,6 +42,13 @@ examples:
 The rest of the error rate is split WARN 15 : INFO 55. Times are UTC.
 Exit status: 0 done, stopped or the reader left; 1 the output failed; 2 wrong usage.
 """
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Breaks no line at a hyphen: scenario names have them."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,7 +103,7 @@ def _parser() -> _Parser:
         + ", ".join(service.name for service in SERVICES)
         + ".",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_HelpFormatter,
         allow_abbrev=False,
     )
     pace = parser.add_argument_group("how fast and how long")

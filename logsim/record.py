@@ -16,44 +16,31 @@ class Record:
     the log.
     """
 
-    __slots__ = (
-        "incident",
-        "last_of_incident",
-        "level",
-        "logger",
-        "message",
-        "ms",
-        "phase",
-        "request",
-        "scenario",
-        "service",
-        "template",
-        "values",
-    )
+    # Defaults live in the class: most records are INFO and never set them.
+    scenario: Scenario | None = None
+    template: ErrorTemplate | None = None
+    values: Values | None = None
+    incident = ""
+    phase = ""
+    last_of_incident = False
+    ms = 0
 
     def __init__(
-        self,
-        level: Level,
-        service: Service,
-        logger: str,
-        request: Request,
-        message: str,
-        *,
-        scenario: Scenario | None = None,
-        template: ErrorTemplate | None = None,
-        values: Values | None = None,
-        incident: str = "",
-        phase: str = "",
+        self, level: Level, service: Service, logger: str, request: Request, message: str
     ) -> None:
-        self.level = level
+        self.level: Level = level
         self.service = service
         self.logger = logger
         self.request = request
         self.message = message
-        self.scenario = scenario
-        self.template = template
-        self.values = values
-        self.incident = incident
-        self.phase = phase
-        self.last_of_incident = False
-        self.ms = 0
+
+    @classmethod
+    def error(
+        cls, scenario: Scenario, template: ErrorTemplate, values: Values, request: Request
+    ) -> Record:
+        """An ERROR of `scenario`, as `template` shows it."""
+        record = cls("ERROR", template.service, template.logger, request, template.message)
+        record.scenario = scenario
+        record.template = template
+        record.values = values
+        return record

@@ -24,7 +24,7 @@ class Background:
 
     INFO is a request's next step. WARN is trouble at the service where a request stands, or the
     caller's view of one that failed. ERROR ends a request; all eight scenarios come equally often,
-    unless `only` names one.
+    unless `only` names one. One request comes in for each that ends.
     """
 
     def __init__(self, random: Random, only: Scenario | None = None) -> None:
@@ -32,7 +32,6 @@ class Background:
         self._waiting: dict[str, deque[Request]] = {s.name: deque() for s in SERVICES}
         self._queues = list(self._waiting.values())
         self._failed: deque[tuple[Step, Request]] = deque(maxlen=FAILED_KEPT)
-        self._in_flight = 0
         self._scenarios = (only,) if only else SCENARIOS
         self._deck: list[Scenario] = []
         for _ in range(IN_FLIGHT):
@@ -49,11 +48,18 @@ class Background:
     def _info(self) -> Record:
         bits = self._random.getrandbits(40)
         request = self._next_request(bits)
-        step: Step = request.steps[request.step]
+        steps = request.steps
+        place = request.step
+        step = steps[place]
         record = Record(
             "INFO", step.service, step.logger, request, step.message(request, bits & 0xFFFFFFFF)
         )
-        self._advance(request)
+        place += 1
+        if place < len(steps):
+            request.step = place
+            self._waiting[steps[place].service.name].append(request)
+        else:
+            self._admit()
         return record
 
     def _warn(self) -> Record:
@@ -68,7 +74,6 @@ class Background:
         step = warnings[noise % len(warnings)]
         # The request stays where it is: a warning is no progress, and it goes to the back.
         self._waiting[service.name].append(request)
-        self._in_flight += 1
         return Record("WARN", step.service, step.logger, request, step.message(request, noise >> 4))
 
     def _error(self, now_ms: int) -> Record:
@@ -82,22 +87,12 @@ class Background:
         request = self._request_at(service)
         values = scenario.draw(random, request, random.random(), now_ms)
         self._failed.append((SEEN_BY_CALLER[service.name], request))
-        return Record(
-            "ERROR",
-            service,
-            template.logger,
-            request,
-            template.message,
-            scenario=scenario,
-            template=template,
-            values=values,
-        )
+        return Record.error(scenario, template, values, request)
 
     def _admit(self) -> None:
         """Let a new request in at the start of a journey."""
         journey = JOURNEYS[int(self._random.random() * len(JOURNEYS))]
         self._waiting[journey[0].service.name].append(Request(self._random, journey))
-        self._in_flight += 1
 
     def _next_request(self, bits: int) -> Request:
         """Take the request that has waited longest at a service picked by the high bits."""
@@ -105,7 +100,6 @@ class Background:
         index = (bits >> 32) % len(queues)
         while not queues[index]:
             index = index - 1 if index else len(queues) - 1
-        self._in_flight -= 1
         return queues[index].popleft()
 
     def _request_at(self, service: Service) -> Request:
@@ -114,16 +108,7 @@ class Background:
         if queue:
             request = queue.popleft()
             self._admit()
-            self._in_flight -= 1
             return request
         entries = ENTRIES[service.name]
         journey, step = entries[int(self._random.random() * len(entries))]
         return Request(self._random, journey, step)
-
-    def _advance(self, request: Request) -> None:
-        request.step += 1
-        if request.step < len(request.steps):
-            self._waiting[request.steps[request.step].service.name].append(request)
-            self._in_flight += 1
-        while self._in_flight < IN_FLIGHT:
-            self._admit()

@@ -198,17 +198,12 @@ class _Story:
     ) -> Beat:
         name = f"{service.module}.{logger}"
         about = request or self._request()
-        return level, lambda _now: Record(level, service, name, about, message, scenario=scenario)
+        return level, lambda _now: _about(scenario, Record(level, service, name, about, message))
 
     def _step(self, step: Step, scenario: Scenario, request: Request) -> Beat:
-        noise = self._random.getrandbits(32)
-        return "INFO", lambda _now: Record(
-            "INFO",
-            step.service,
-            step.logger,
-            request,
-            step.message(request, noise),
-            scenario=scenario,
+        message = step.message(request, self._random.getrandbits(32))
+        return "INFO", lambda _now: _about(
+            scenario, Record("INFO", step.service, step.logger, request, message)
         )
 
     def _pool(self, level: Level, active: int, *, held_s: int) -> Beat:
@@ -245,15 +240,12 @@ class _Story:
                 values["partition"] = self._partition
                 values["committed"] = self._committed
                 values["end"] = self._committed + lag
-            return Record(
-                "ERROR",
-                service,
-                template.logger,
-                request,
-                template.message,
-                scenario=scenario,
-                template=template,
-                values=values,
-            )
+            return Record.error(scenario, template, values, request)
 
         return "ERROR", tell
+
+
+def _about(scenario: Scenario, record: Record) -> Record:
+    """Mark what stage of the cascade a record belongs to."""
+    record.scenario = scenario
+    return record
