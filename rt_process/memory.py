@@ -26,7 +26,7 @@ def lock_memory(segment: Segment) -> tuple[str, Reason | None]:
     if not result:
         return text, None
     return text, Reason(
-        f"memory is not locked as a whole ({text or os.strerror(result)})",
+        f"memory is not locked as a whole ({text.partition('; grant')[0] or os.strerror(result)})",
         "give it CAP_IPC_LOCK, or LimitMEMLOCK=infinity (ulimit -l unlimited)",
     )
 

@@ -121,10 +121,12 @@ class Running:
 
 
 @contextmanager
-def started_rt(place: Place, *arguments: str, name: str = "rt") -> Iterator[Running]:
-    """`mxrc-rt` of this place, stopped at the end."""
+def started_rt(
+    place: Place, *arguments: str, name: str = "rt", prefix: Sequence[str] = ()
+) -> Iterator[Running]:
+    """`mxrc-rt` of this place, stopped at the end. prefix: a program that starts it."""
     running = Running(
-        [str(BIN / "mxrc-rt"), *arguments], place.environ, place.folder / f"{name}.out"
+        [*prefix, str(BIN / "mxrc-rt"), *arguments], place.environ, place.folder / f"{name}.out"
     )
     try:
         yield running

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -18,13 +19,14 @@ from shared.cli.screen import PlainScreen, Screen, TableScreen
 from shared.cli.supervisor import Child, State, program, spawner
 from shared.clock import SystemClock
 from shared.config import Config
-from shared.core import MxrcError
+from shared.core import ERROR_BYTES, MxrcError, error_buffer, lib
 from shared.segment import SHM_DIRECTORY, Segment, object_name, process_alive
 from shared.startup import EX_CONFIG, EX_FAILURE, EX_OK, default_config_dir
 
 TURN_S: Final = 0.1
 STOP_RT_S: Final = 15.0
 STOP_NONRT_S: Final = 15.0
+LOCK_TIMEOUT_MS: Final = 2000
 _FOLDERS: Final = {
     "run_dir": "run",
     "log_dir": "log",
@@ -178,9 +180,9 @@ class _Up:
         asked = self._signals.stops
 
         def hurry() -> bool:
-            return self._signals.stops > asked + 1
+            return self._signals.stops > asked
 
-        self._screen.say("stopping")
+        self._screen.say("stopping in order; once more kills")
         self._nonrt.stop_restarting()
         self._rt.end(STOP_RT_S, hurry)
         self._nonrt.end(STOP_NONRT_S, hurry)
@@ -196,11 +198,25 @@ class _Up:
                 generation = segment.generation
         except MxrcError:
             return
-        if generation not in self._generations or _alive(instance):
+        if generation not in self._generations:
             return
-        with contextlib.suppress(FileNotFoundError):
-            (SHM_DIRECTORY / object_name(instance).lstrip("/")).unlink()
-            self._screen.say("removed the segment of the RT process that was killed")
+        with self._instance_lock() as held, contextlib.suppress(FileNotFoundError):
+            if held and not _alive(instance):
+                (SHM_DIRECTORY / object_name(instance).lstrip("/")).unlink()
+                self._screen.say("removed the segment of the RT process that was killed")
+
+    @contextlib.contextmanager
+    def _instance_lock(self) -> Iterator[bool]:
+        """The lock under which generations are made and replaced; False: not to be had."""
+        folder = Path(self._rt.environ.get("MXRC_INSTANCE__RUN_DIR", self._config.paths.run_dir))
+        path = folder / f"{self._config.instance_name}.lock"
+        error = error_buffer()
+        descriptor = lib.mxrc_lock_file(bytes(path), LOCK_TIMEOUT_MS, error, ERROR_BYTES)
+        try:
+            yield descriptor >= 0
+        finally:
+            if descriptor >= 0:
+                lib.mxrc_unlock_file(descriptor)
 
     def _status(self) -> int:
         if State.REFUSED in (self._rt.state, self._nonrt.state):

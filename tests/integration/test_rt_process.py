@@ -19,6 +19,7 @@ from shared.layout import Records
 from shared.ring import RingReader
 from shared.segment import Segment
 from shared.state_block import read_state
+from tests.helpers import require_tool
 from tests.processes import (
     Place,
     kill,
@@ -91,6 +92,29 @@ def test_placement_and_degraded_reasons_are_published(place: Place) -> None:
         assert len(document["degraded"]) == len(document["placement_fix"])
         for reason in document["degraded"]:
             assert reason in rt.output
+
+
+def test_without_the_rights_it_runs_on_and_says_how_to_get_them(place: Place) -> None:
+    taken = "-sys_nice,-ipc_lock,-sys_resource"
+    drop = ["setpriv", f"--bounding-set={taken}", f"--inh-caps={taken}"] if os.getuid() == 0 else []
+    prefix = [*drop, require_tool("prlimit", "util-linux"), "--rtprio=0", "--memlock=65536"]
+    with started_rt(place, prefix=prefix) as rt:
+        segment = wait_for_state(place, rt)
+        document = wait_for(lambda: read_primary_document(segment) or None, "the document")
+        assert document["placement"]["configured"]["policy"] == "SCHED_FIFO"
+        assert document["placement"]["in_force"]["policy"] == "SCHED_OTHER"
+        assert [reason.split(" (")[0] for reason in document["degraded"]] == [
+            "no right to SCHED_FIFO priority 80",
+            "memory is not locked as a whole",
+        ]
+        assert "CAP_SYS_NICE" in document["placement_fix"][0]
+        assert "LimitMEMLOCK" in document["placement_fix"][1]
+        assert os.sched_getscheduler(segment.rt_status.tid) == os.SCHED_OTHER
+        before = segment.rt_status.cycles_run
+        wait_for(lambda: segment.rt_status.cycles_run > before + 100, "cycles")
+        assert rt.output.count("DEGRADED") == 2
+        rt.signal(signal.SIGTERM)
+        assert rt.wait() == 0
 
 
 def test_cycles_are_on_the_grid_and_in_the_ring(place: Place) -> None:

@@ -187,6 +187,22 @@ def test_when_up_is_killed_nothing_is_left(place: Place) -> None:
     wait_for(lambda: not place.shm_files(), "the end of the segment")
 
 
+def test_a_second_signal_kills_and_still_leaves_nothing(place: Place) -> None:
+    with started_up(place) as up:
+        sample = running_both(place, up)
+        os.kill(sample.rt_pid, signal.SIGSTOP)
+        up.signal(signal.SIGINT)
+        wait_for(lambda: "stopping in order" in up.output, "the first signal")
+        assert not gone(sample.rt_pid)
+        up.signal(signal.SIGINT)
+        assert up.wait() == 0, up.output
+        assert f"killing pid {sample.rt_pid}" in up.output
+        assert "removed the segment" in up.output
+    assert gone(sample.rt_pid)
+    assert gone(sample.nonrt_pid)
+    assert place.shm_files() == []
+
+
 def test_an_rt_process_stopped_in_order_is_not_started_again(place: Place) -> None:
     with started_up(place) as up:
         sample = running_both(place, up)

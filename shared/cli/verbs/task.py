@@ -21,6 +21,8 @@ _COLUMNS: Final = {
     "definition": "definition",
     "step": "step",
     "action": "action",
+    "accepted_at": "accepted",
+    "error": "error",
     "trace_id": "trace",
 }
 _ENDED: Final = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
