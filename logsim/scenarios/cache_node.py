@@ -13,15 +13,14 @@ from logsim.traces.python import library, own, stdlib
 
 NODES = 6
 SLOTS = 16384
-MASTERS = 3
+# First and last slot of each master, as `redis-cli --cluster create` deals them to three.
+MASTERS = ((0, 5460), (5461, 10922), (10923, SLOTS - 1))
 
 
 def draw(random: Random, request: Request, pressure: float, _now_ms: int) -> Values:
     slot = random.randrange(SLOTS)
-    # Redis Cluster's default layout: the slots are split evenly over the masters.
-    master = min(slot * MASTERS // SLOTS, MASTERS - 1)
-    first = (SLOTS * master + MASTERS - 1) // MASTERS
-    last = (SLOTS * (master + 1) + MASTERS - 1) // MASTERS - 1
+    master = next(index for index, (_, last) in enumerate(MASTERS) if slot <= last)
+    first, last = MASTERS[master]
     return {
         "slot": slot,
         "node": f"redis-{master}.redis:6379",
