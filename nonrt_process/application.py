@@ -33,7 +33,7 @@ class Application:
         self, config: Config, heart: Heart, clock: Clock, modules: Sequence[str] = MODULES
     ) -> None:
         self.context = Context(ConfigStore(config), clock, heart)
-        self._log = self.context.log
+        self._log = self.context.log.getChild("main")
         self._started = False
         self._endpoints = EndpointsBoard(self.context)
         settings = ControlSettings(self.context)

@@ -20,6 +20,7 @@ from nonrt_process.heart import SegmentHeart
 from nonrt_process.stderr_log import log_to_stderr
 from shared.clock import SystemClock
 from shared.core import ERROR_BYTES, MxrcError, error_buffer, lib, to_text
+from shared.signals import SIGNALS, block_signals, wait_for_signal
 from shared.startup import (
     EX_CONFIG,
     EX_FAILURE,
@@ -39,12 +40,12 @@ if TYPE_CHECKING:
     from shared.config import Config
 
 PROGRAM: Final = "mxrc-nonrt"
-TURN_S: Final = 0.25
+TURN_S: Final = 0.1
 LOCK_TIMEOUT_MS: Final = 1000
 BEAT_LIMIT_NS: Final = 2_000_000_000
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
-log = logging.getLogger("nonrt")
+log = logging.getLogger("nonrt.main")
+log.setLevel(logging.INFO)  # what is said to a person does not depend on the log level
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_options(parser)
     options = parser.parse_args(arguments)
-    _block_signals()
+    block_signals()
     listener = log_to_stderr()
     try:
         return _run(options)
@@ -110,7 +111,7 @@ def _serve(
     log.info("ready: instance %s, pid %d", config.instance_name, os.getpid())
     manager.ready()
     while True:
-        number = _next_signal(TURN_S)
+        number = wait_for_signal(TURN_S)
         if number == signal.SIGHUP:
             manager.reloading(clock.monotonic_ns())
             log.warning("SIGHUP: %s", app.reload(lambda: load_configuration(options)))
@@ -168,18 +169,6 @@ def _lock_instance(config: Config) -> int:
     return descriptor
 
 
-def _block_signals() -> None:
-    """Before any thread is made, so that only the main thread takes them, when it looks."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)  # a background shell hands SIGINT down as ignored
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-
-
 def _let_second_signal_kill() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-
-
-def _next_signal(seconds: float) -> int | None:
-    info = signal.sigtimedwait(SIGNALS, seconds)
-    return None if info is None else info.si_signo

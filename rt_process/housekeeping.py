@@ -24,9 +24,6 @@ CLOCK_NS: Final = 1_000_000_000
 STATUS_NS: Final = 5_000_000_000
 STOP_LIMIT_NS: Final = 10_000_000_000
 
-STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-SIGNALS: Final = (*STOP_SIGNALS, signal.SIGHUP)
-
 
 class Thread(Protocol):
     """The part of Executive that is needed here."""
@@ -67,7 +64,7 @@ class Housekeeping:
 
     document: content of the member document.
     reload: reads the configuration again, puts in force what may change; returns lines to print.
-    next_signal: waits up to so many seconds for one of SIGNALS.
+    next_signal: waits up to so many seconds for a signal (shared.signals).
     say: prints lines for a person. on_ready: called once, when the RT thread moves.
     """
 
@@ -236,17 +233,3 @@ class SegmentBoard:
     def answer(self, number: int) -> None:
         self._answered = number
         self._member.admin_reply = number
-
-
-def block_signals() -> None:
-    """Before any thread is made, so that none but `wait_for_signal` ever gets one of SIGNALS."""
-    for number in SIGNALS:
-        # A background shell hands SIGINT down as ignored, and what is ignored is never pending.
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-
-
-def wait_for_signal(seconds: float) -> int | None:
-    """One of SIGNALS, or None after `seconds`."""
-    info = signal.sigtimedwait(SIGNALS, seconds)
-    return None if info is None else info.si_signo

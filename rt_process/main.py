@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from rt_process.housekeeping import (
     Housekeeping,
     SegmentBoard,
-    block_signals,
-    wait_for_signal,
 )
 from rt_process.memory import LatencyRequest, lock_memory, no_core_dump
 from rt_process.notify import system_notifier, watchdog_interval_ns
@@ -30,6 +28,7 @@ from shared.segment import (
     SegmentForeign,
     SegmentLockError,
 )
+from shared.signals import block_signals, wait_for_signal
 from shared.startup import (
     EX_CONFIG,
     EX_FAILURE,

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from nonrt_process.heart import LOOK_NS, SegmentHeart
 from shared.clock import FakeClock
-from shared.core import ffi, lib
+from shared.core import layout_hash, lib
 from shared.enums import Access
 from shared.segment import Segment
 from tests.helpers import unique_instance
 from tests.unit.nonrt_process.fakes import real_segment
+from tests.unit.shared.test_segment import as_if_built_from
 
 LOG = logging.getLogger("nonrt.test")
 
@@ -23,21 +24,6 @@ def look(heart: SegmentHeart, clock: FakeClock) -> None:
     """A turn in which the heart looks for the segment."""
     clock.advance(LOOK_NS)
     heart.turn()
-
-
-def set_layout_hash(path: Path, value: int) -> None:
-    """Make a segment look as if another build had made it; the CRC of its header is right."""
-    with path.open("r+b") as file:
-        pages = file.read(2 * 4096)
-        header = ffi.new("struct mxrc_header *")
-        ffi.memmove(header, pages, ffi.sizeof("struct mxrc_header"))
-        state, header.state, header.crc, header.layout_hash = header.state, 0, 0, value
-        crc = lib.mxrc_crc32c(0, header, ffi.sizeof("struct mxrc_header"))
-        table = pages[4096 : 4096 + lib.MXRC_REGIONS * ffi.sizeof("struct mxrc_region_desc")]
-        header.crc = lib.mxrc_crc32c(crc, table, len(table))
-        header.state = state
-        file.seek(0)
-        file.write(ffi.buffer(header))
 
 
 def test_without_a_segment_it_says_what_to_start() -> None:
@@ -149,18 +135,16 @@ def test_a_removed_segment_is_absent_and_not_stopped(tmp_path: Path) -> None:
 
 def test_another_layout_is_named_with_both_hashes(tmp_path: Path) -> None:
     name = unique_instance()
-    with real_segment(tmp_path, name) as (rt, _):
-        path = Path(f"/dev/shm/mxrc-{name}")
-        ours = int(rt.header.layout_hash)
-        set_layout_hash(path, ours ^ 1)
+    with real_segment(tmp_path, name):
         clock = FakeClock()
         heart = SegmentHeart(name, clock, LOG)
-        look(heart, clock)
-        assert heart.problem is not None
-        assert heart.problem.kind == "layout"
-        assert f"{ours:x}" in heart.problem.message.lower()
-        assert f"{ours ^ 1:x}" in heart.problem.message.lower()
-        set_layout_hash(path, ours)
+        ours = layout_hash()
+        with as_if_built_from(name, ours ^ 1):
+            look(heart, clock)
+            assert heart.problem is not None
+            assert heart.problem.kind == "layout"
+            assert f"{ours:x}" in heart.problem.message.lower()
+            assert f"{ours ^ 1:x}" in heart.problem.message.lower()
         look(heart, clock)
         assert heart.problem is None
 
