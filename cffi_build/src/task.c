@@ -318,9 +318,9 @@ void mxrc_tasks_recover(struct mxrc_exec *exec)
     }
 }
 
-/* ---- commands ---- */
+/* ---- one of them ---- */
 
-static struct mxrc_task_state *find(struct mxrc_exec *exec, uint64_t execution_id)
+struct mxrc_task_state *mxrc_task_find(struct mxrc_exec *exec, uint64_t execution_id)
 {
     for (uint32_t i = 0; i < MXRC_TASKS; i++)
         if (exec->task[i].execution_id == execution_id)
@@ -328,110 +328,9 @@ static struct mxrc_task_state *find(struct mxrc_exec *exec, uint64_t execution_i
     return NULL;
 }
 
-/* A slot freed in this cycle keeps its program until the state block no longer refers to it. */
-static struct mxrc_task_state *free_slot(struct mxrc_exec *exec)
-{
-    for (uint32_t i = 0; i < MXRC_TASKS; i++)
-        if (!exec->task[i].execution_id && exec->task_freed_cycle[i] != exec->now.cycle)
-            return &exec->task[i];
-    return NULL;
-}
-
-static uint32_t axes_in_use(const struct mxrc_exec *exec)
-{
-    uint32_t axes = 0;
-    for (uint32_t i = 0; i < MXRC_TASKS; i++)
-        if (exec->task[i].execution_id)
-            axes |= exec->task[i].axes;
-    return axes;
-}
-
-static uint32_t state_admits(const struct mxrc_exec *exec)
-{
-    switch (exec->state) { /* before RUNNING it waits */
-    case MXRC_STATE_INIT:
-    case MXRC_STATE_READY:
-    case MXRC_STATE_RUNNING:
-    case MXRC_STATE_PAUSED:
-        return MXRC_OK;
-    case MXRC_STATE_SAFE_MODE:
-        return MXRC_ERR_SAFE_MODE;
-    case MXRC_STATE_ERROR:
-        return MXRC_ERR_ERROR_STATE;
-    default:
-        return MXRC_ERR_STATE;
-    }
-}
-
-/* From Non-RT's staging into RT's own region; judged there, where nobody else can change it any more. */
-static uint32_t take_program(struct mxrc_exec *exec, const struct mxrc_command *command,
-                             struct mxrc_program_slot *own, uint32_t *op)
-{
-    *op = UINT32_MAX;
-    if (command->program >= exec->at.staging_slots || command->program_bytes % 8 ||
-        command->program_bytes < sizeof(struct mxrc_program) ||
-        command->program_bytes > sizeof(struct mxrc_program_slot))
-        return MXRC_ERR_INVALID;
-    mxrc_copy_out(own, &exec->at.staging[command->program], command->program_bytes);
-    if (own->program.bytes != command->program_bytes || own->program.crc != command->program_crc)
-        return MXRC_ERR_CORRUPT;
-    uint32_t result = mxrc_program_validate(own, exec->config.axis, exec->config.axis_count,
-                                            (uint32_t)mxrc_load_acquire(&exec->at.data->count), op);
-    if (result != MXRC_OK)
-        return result;
-    /* Runs lie on the time grid. */
-    if (own->program.mode == MXRC_MODE_PERIODIC && own->program.period_ns % exec->config.period_ns)
-        return MXRC_ERR_INVALID;
-    return MXRC_OK;
-}
-
-static uint64_t cycle_not_before(const struct mxrc_exec *exec, uint64_t time_ns)
-{
-    if (time_ns <= exec->now.scheduled_ns)
-        return exec->now.cycle;
-    uint64_t period = exec->config.period_ns;
-    return exec->now.cycle + (time_ns - exec->now.scheduled_ns + period - 1) / period;
-}
-
-uint32_t mxrc_task_start(struct mxrc_exec *exec, const struct mxrc_command *command,
-                         uint64_t number, uint32_t *op)
-{
-    *op = UINT32_MAX;
-    if (command->execution_id == 0)
-        return MXRC_ERR_INVALID;
-    if (find(exec, command->execution_id))
-        return MXRC_OK; /* sent again: it is under way */
-    uint32_t result = state_admits(exec);
-    if (result != MXRC_OK)
-        return result;
-    struct mxrc_task_state *task = free_slot(exec);
-    if (!task)
-        return MXRC_ERR_BUSY;
-    uint16_t index = (uint16_t)(task - exec->task);
-    struct mxrc_program_slot *own = &exec->at.program[index];
-    result = take_program(exec, command, own, op);
-    if (result != MXRC_OK)
-        return result;
-    if (own->program.axes & axes_in_use(exec))
-        return MXRC_ERR_AXIS_BUSY;
-
-    task->execution_id = command->execution_id;
-    task->command_index = number;
-    memcpy(task->trace_id, command->trace_id, sizeof task->trace_id);
-    memcpy(task->parent_span_id, command->span_id, sizeof task->parent_span_id);
-    task->trace_flags = command->trace_flags;
-    task->program_crc = own->program.crc;
-    task->program_slot = index;
-    task->axes = own->program.axes;
-    task->status = MXRC_TASK_PENDING;
-    task->next_run_cycle = cycle_not_before(exec, command->not_before_ns);
-    exec->active_tasks++;
-    return MXRC_OK;
-}
-
 uint32_t mxrc_task_cancel(struct mxrc_exec *exec, uint64_t execution_id)
 {
-    struct mxrc_task_state *task = execution_id ? find(exec, execution_id) : NULL;
+    struct mxrc_task_state *task = execution_id ? mxrc_task_find(exec, execution_id) : NULL;
     if (!task)
         return MXRC_ERR_UNKNOWN;
     finish(exec, task, MXRC_TASK_CANCELLED, MXRC_ERR_CANCELLED);
@@ -440,7 +339,7 @@ uint32_t mxrc_task_cancel(struct mxrc_exec *exec, uint64_t execution_id)
 
 uint32_t mxrc_task_pause(struct mxrc_exec *exec, uint64_t execution_id, int paused)
 {
-    struct mxrc_task_state *task = execution_id ? find(exec, execution_id) : NULL;
+    struct mxrc_task_state *task = execution_id ? mxrc_task_find(exec, execution_id) : NULL;
     if (!task)
         return MXRC_ERR_UNKNOWN;
     task->paused = paused != 0;

@@ -15,6 +15,9 @@ void mxrc_tasks_recover(struct mxrc_exec *exec);
 /* The execution in progress that a cycle record names: the first one; NULL for none. */
 const struct mxrc_task_state *mxrc_tasks_first(const struct mxrc_exec *exec);
 
+/* NULL: no such execution in progress. */
+struct mxrc_task_state *mxrc_task_find(struct mxrc_exec *exec, uint64_t execution_id);
+
 /* Commands; each returns an enum mxrc_result. *op: offending op of a refused program. */
 uint32_t mxrc_task_start(struct mxrc_exec *exec, const struct mxrc_command *command,
                          uint64_t number, uint32_t *op);
