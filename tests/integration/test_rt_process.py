@@ -296,14 +296,17 @@ def leave_a_dead_segment(place: Place) -> Segment:
     return segment
 
 
-def test_a_truncated_dead_segment_is_said_or_replaced(place: Place) -> None:
+def test_a_truncated_segment_is_refused_with_the_remedy(place: Place) -> None:
     dead = leave_a_dead_segment(place)
-    with shm_file(place.instance).open("r+b") as file:
+    path = shm_file(place.instance)
+    with path.open("r+b") as file:
         file.truncate(dead.bytes // 2)
-    listed = run_to_end(place, "mxrc", "shm", "list", "--json")
-    row = next(row for row in json.loads(listed.stdout) if row["instance"] == place.instance)
-    assert row["state"] == "SegmentCorrupt"
-    shm_file(place.instance).unlink()
+    try:
+        text = refused(place, 78)
+    finally:
+        path.unlink()
+    assert len(text.splitlines()) == 1
+    assert f"remove /dev/shm/{path.name}" in text
 
 
 def test_a_dead_segment_of_another_build_is_replaced(place: Place) -> None:
