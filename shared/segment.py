@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from shared.core import (
     ERROR_BYTES,
-    MxrcError,
     error_buffer,
     ffi,
     from_text,
@@ -23,66 +22,44 @@ from shared.core import (
     to_text,
 )
 from shared.enums import Access, OpenResult, RegionId, Writer
+from shared.segment_errors import (
+    SegmentAbsent,
+    SegmentBuilding,
+    SegmentBusy,
+    SegmentCorrupt,
+    SegmentDetached,
+    SegmentError,
+    SegmentForeign,
+    SegmentLayoutMismatch,
+    SegmentLockError,
+    SegmentNoSpace,
+    SegmentSystemError,
+    raise_open_error,
+)
+
+__all__ = [
+    "SHM_DIRECTORY",
+    "Geometry",
+    "Region",
+    "Segment",
+    "SegmentAbsent",
+    "SegmentBuilding",
+    "SegmentBusy",
+    "SegmentCorrupt",
+    "SegmentDetached",
+    "SegmentError",
+    "SegmentForeign",
+    "SegmentLayoutMismatch",
+    "SegmentLockError",
+    "SegmentNoSpace",
+    "SegmentSystemError",
+    "instances",
+    "object_name",
+    "process_alive",
+]
 
 SHM_DIRECTORY: Final = Path("/dev/shm")  # noqa: S108  where Linux keeps POSIX shared memory
 TEXT_BYTES: Final = int(lib.MXRC_TEXT_BYTES)
-
-
-class SegmentError(MxrcError):
-    """The segment cannot be used; the message says why and what to do. Base of those below."""
-
-
-class SegmentAbsent(SegmentError):
-    """No segment of that instance: no RT process has started, or it has stopped in order."""
-
-
-class SegmentForeign(SegmentError):
-    """The object of that name is not a segment of ours, or belongs to another user."""
-
-
-class SegmentLayoutMismatch(SegmentError):
-    """The segment was made by another build; the message names both hashes."""
-
-
-class SegmentCorrupt(SegmentError):
-    """The segment is truncated or damaged."""
-
-
-class SegmentNoSpace(SegmentError):
-    """Shared memory has too little room; the message names the size."""
-
-
-class SegmentSystemError(SegmentError):
-    """The operating system refused."""
-
-
-class SegmentBuilding(SegmentError):
-    """The segment is being made: try again."""
-
-
-class SegmentBusy(SegmentError):
-    """A live segment of another shape, or no place for another RT process."""
-
-
-class SegmentLockError(SegmentError):
-    """The lock file of the instance is not to be had."""
-
-
-class SegmentDetached(SegmentError):
-    """This `Segment` was detached."""
-
-
-_ERRORS: Final[dict[int, type[SegmentError]]] = {
-    OpenResult.ABSENT: SegmentAbsent,
-    OpenResult.FOREIGN: SegmentForeign,
-    OpenResult.LAYOUT: SegmentLayoutMismatch,
-    OpenResult.CORRUPT: SegmentCorrupt,
-    OpenResult.NO_SPACE: SegmentNoSpace,
-    OpenResult.SYSTEM: SegmentSystemError,
-    OpenResult.BUILDING: SegmentBuilding,
-    OpenResult.BUSY: SegmentBusy,
-    OpenResult.LOCK: SegmentLockError,
-}
 
 _STRUCTS: Final = {
     RegionId.HEADER: "struct mxrc_header",
@@ -156,11 +133,6 @@ def instances() -> list[str]:
     return sorted(path.name.removeprefix("mxrc-") for path in SHM_DIRECTORY.glob("mxrc-*"))
 
 
-def _raise(result: int, error: Any, name: str) -> None:
-    kind = _ERRORS.get(result, SegmentSystemError)
-    raise kind(to_text(error) or f"{name}: {kind.__doc__}")
-
-
 class Segment:
     """An attached segment. Safe to use from several threads; each region has one writer."""
 
@@ -198,7 +170,7 @@ class Segment:
             ERROR_BYTES,
         )
         if result != OpenResult.OK:
-            _raise(result, error, name)
+            raise_open_error(result, error, name)
         return cls(raw, Access.RT, bool(created[0]))
 
     @classmethod
@@ -213,7 +185,7 @@ class Segment:
         name = object_name(instance)
         result = lib.mxrc_segment_attach(raw, name.encode(), int(access), error, ERROR_BYTES)
         if result != OpenResult.OK:
-            _raise(result, error, name)
+            raise_open_error(result, error, name)
         return cls(raw, access)
 
     @property
@@ -264,7 +236,7 @@ class Segment:
         error = error_buffer()
         result = lib.mxrc_segment_retire(self.raw, bytes(lock_path), error, ERROR_BYTES)
         if result != OpenResult.OK:
-            _raise(result, error, self.name)
+            raise_open_error(result, error, self.name)
 
     def current(self) -> bool:
         """Whether the object of this name is still this generation."""

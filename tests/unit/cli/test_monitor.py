@@ -105,17 +105,13 @@ def test_the_monitor_follows_and_says_what_is_missing(
     monitor.close()
 
 
-def test_shm_list_and_top_as_json(
+def test_top_as_json(
     rt: Segment,
     nonrt: Segment,
     instance: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_cycles(rt, nonrt)
-    assert main(["shm", "list", "--json"]) == 0
-    rows = {row["instance"]: row for row in json.loads(capsys.readouterr().out)}
-    assert rows[instance]["state"] == "LIVE"
-    assert rows[instance]["rt_state"] == "RUNNING"
     assert (
         main(["shm", "top", "--instance", instance, "-n", "2", "--interval", "0.05", "--json"]) == 0
     )
