@@ -17,6 +17,19 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def print_model(model: Any, *, line: bool = False) -> None:
+    """A dataclass, or a list of them, as JSON on stdout; line: without line breaks inside.
+
+    NaN and infinities, which JSON does not have, become null.
+    """
+    import orjson
+
+    option = orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
+    raw = orjson.dumps(model, option=option if line else option | orjson.OPT_INDENT_2)
+    sys.stdout.write(raw.decode())
+    sys.stdout.flush()
+
+
 def print_rows(
     rows: Iterable[Row], columns: Mapping[str, str], *, as_json: bool = False, title: str = ""
 ) -> None:

@@ -37,4 +37,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         """Look into the shared-memory segment of an instance, live or dead."""
 
     return run(app, arguments)
-

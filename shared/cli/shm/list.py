@@ -12,13 +12,15 @@ _COLUMNS: Final = {
     "instance": "instance",
     "state": "state",
     "rt_state": "rt state",
-    "rt_pid": "rt pid",
-    "nonrt_pid": "non-rt pid",
+    "primary": "primary",
+    "standby": "standby",
+    "nonrt": "non-rt",
     "epoch": "epoch",
-    "cycles": "cycles",
+    "generation": "generation",
+    "starts": "starts",
     "mib": "MiB",
-    "created": "created (UTC)",
-    "problem": "problem",
+    "owner": "owner",
+    "note": "note",
 }
 
 
@@ -27,40 +29,33 @@ def register(app: typer.Typer) -> None:
 
     @app.command(name="list")
     def list_segments(as_json: Json = False) -> None:
-        """Every segment of this machine, with who is attached and whether it is alive."""
-        from shared.cli.output import print_rows
-        from shared.segment import instances
+        """Every segment of this machine: alive, dead or foreign, whose it is, who is attached."""
+        from shared.cli.output import print_model, print_rows
+        from shared.cli.segment import note
+        from shared.inspector.listing import list_instances
 
-        print_rows(map(_row, instances()), _COLUMNS, as_json=as_json, title="segments")
+        found = list_instances()
+        if as_json:
+            print_model(found)
+            return
+        print_rows(map(_row, found), _COLUMNS, title="segments in /dev/shm")
+        if not found:
+            note("no segment in /dev/shm: nothing of mxrc runs or died here since the last boot")
 
 
-def _row(instance: str) -> dict[str, Any]:
-    from datetime import datetime, timezone
-
-    from shared.core import MxrcError
-    from shared.enums import RtState, SegmentState, name_of
-    from shared.segment import Segment, process_alive
-
-    try:
-        segment = Segment.attach(instance)
-    except MxrcError as error:
-        return {"instance": instance, "state": type(error).__name__, "problem": str(error)}
-    with segment:
-        header, status, nonrt = segment.header, segment.rt_status, segment.nonrt_status
-        primary = segment.primary()
-        member = segment.member_struct(primary) if primary is not None else None
-        rt_alive = member is not None and process_alive(member.pid, member.process_start)
-        state = name_of(SegmentState, header.state)
-        created = datetime.fromtimestamp(int(header.generation) / 1e9, timezone.utc)
-        return {
-            "instance": instance,
-            "state": state if rt_alive or state != "LIVE" else "DEAD",
-            "rt_state": name_of(RtState, status.state),
-            "rt_pid": int(member.pid) if member is not None and rt_alive else None,
-            "nonrt_pid": int(nonrt.pid) if process_alive(nonrt.pid, nonrt.process_start) else None,
-            "epoch": segment.epoch(),
-            "cycles": int(status.cycles_run),
-            "mib": round(segment.bytes / (1 << 20), 1),
-            "created": created.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            "problem": "",
-        }
+def _row(one: Any) -> dict[str, Any]:
+    whole = bool(one.rt_state)
+    return {
+        "instance": one.instance,
+        "state": one.state,
+        "rt_state": one.rt_state or None,
+        "primary": one.primary_pid,
+        "standby": one.standby_pids,
+        "nonrt": one.nonrt_pid,
+        "epoch": one.epoch if whole else None,
+        "generation": one.created or None,
+        "starts": one.starts if whole else None,
+        "mib": f"{one.bytes / (1 << 20):.1f}",
+        "owner": one.owner,
+        "note": one.note,
+    }
