@@ -20,6 +20,13 @@ _STATE_STYLES = {
 }
 
 
+_HINTS = {
+    "READY": "`mxrc rt start` starts it",
+    "PAUSED": "`mxrc rt resume` lets motion go on",
+    "ERROR": "`mxrc rt reset` begins anew",
+}
+
+
 def line(sample: Sample) -> str:
     """One line, for logs and pipes."""
     positions = " ".join(f"{value:.3f}" for value in sample.positions) or "-"
@@ -28,7 +35,7 @@ def line(sample: Sample) -> str:
         f"{sample.state} cycle {sample.cycle} "
         f"jitter_us p50 {number(sample.jitter_p50_us)} p99 {number(sample.jitter_p99_us)} "
         f"max {number(sample.jitter_max_us)} misses {sample.misses} task {work} "
-        f"positions {positions}"
+        f"positions {positions}" + (f" ({hint})" if (hint := _hint(sample)) else "")
     )
 
 
@@ -43,6 +50,9 @@ def table(sample: Sample) -> Table:
     grid.add_column()
     state = Text(sample.state, style=_STATE_STYLES.get(sample.state, "bold"))
     state.append(f"   {sample.role}, epoch {sample.epoch}", style="default")
+    hint = _hint(sample)
+    if hint:
+        state.append(f"   {hint}", style="yellow")
     grid.add_row("state", state)
     grid.add_row("cycle", f"{sample.cycle:,}   {sample.rate_hz:.1f} Hz")
     grid.add_row(
@@ -71,6 +81,13 @@ def table(sample: Sample) -> Table:
     for reason in sample.degraded:
         grid.add_row("degraded", Text(reason, style="yellow"))
     return grid
+
+
+def _hint(sample: Sample) -> str:
+    """What keeps the machine from moving, and what goes on from there; "" while it runs."""
+    if sample.state == "SAFE_MODE":
+        return f"cause: {sample.safe_cause}"
+    return _HINTS.get(sample.state, "")
 
 
 def number(value: float) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from shared.core import MxrcError, now_ns
 from shared.documents import read_nonrt_document, read_primary_document
-from shared.enums import CycleFlag, RegionId, Role, RtState, name_of
+from shared.enums import CycleFlag, RegionId, Role, RtState, SafeCause, name_of
 from shared.metrics_def import counter_index
 from shared.names import Names
 from shared.ring import RingReader
@@ -27,6 +27,7 @@ class Sample:
     """What is going on in an instance.
 
     jitter_*, cycle_time_max_us: over the last second of cycles, NaN without any.
+    safe_cause: why SAFE_MODE was entered, NONE when it was not.
     missed_lately: deadline misses, and slots skipped, in that second. misses: in this generation.
     positions, setpoints: one per axis, in the axis's unit.
     """
@@ -34,6 +35,7 @@ class Sample:
     instance: str
     generation: int
     state: str
+    safe_cause: str
     role: str
     epoch: int
     cycle: int
@@ -122,6 +124,7 @@ def take_sample(instance: str, segment: Segment) -> Sample:
         instance=instance,
         generation=segment.generation,
         state=name_of(RtState, status.state),
+        safe_cause=name_of(SafeCause, status.safe_cause),
         role=name_of(Role, member.role) if member is not None else "NONE",
         epoch=segment.epoch(),
         cycle=int(status.cycle),

@@ -84,6 +84,27 @@ def test_table_and_line_show_it(
     assert "task pick/down" in line
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (RtState.RUNNING, ""),
+        (RtState.PAUSED, "mxrc rt resume"),
+        (RtState.READY, "mxrc rt start"),
+        (RtState.ERROR, "mxrc rt reset"),
+        (RtState.SAFE_MODE, "cause: HEARTBEAT"),
+    ],
+)
+def test_what_keeps_it_from_moving_is_said(
+    rt: Segment, nonrt: Segment, reader: Segment, instance: str, state: RtState, words: str
+) -> None:
+    write_cycles(rt, nonrt)
+    rt.rt_status.state, rt.rt_status.safe_cause = int(state), 3
+    sample = take_sample(instance, reader)
+    assert words in live.line(sample)
+    assert words in rendered(sample)
+    assert ("`" in live.line(sample)) == (state not in (RtState.RUNNING, RtState.SAFE_MODE))
+
+
 def test_before_the_first_cycle_nothing_is_made_up(
     rt: Segment, reader: Segment, instance: str
 ) -> None:
