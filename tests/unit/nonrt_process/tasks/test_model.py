@@ -1,0 +1,195 @@
+"""Every accepted execution ends in exactly one final status, whatever is killed in between.
+
+The task plugin and the real executive against a plain model: what was accepted, what was asked to
+be cancelled, during which of them RT died.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from nonrt_process.interfaces import DuplicateActive, TaskEnded
+from nonrt_process.tasks import dispatcher, service
+from shared.enums import RtEvent, RtState
+from tests.unit.nonrt_process.tasks.system import System, system
+
+NAMES = [
+    f"{kind}_{n}"
+    for kind in ("wait", "resume", "restart", "fail", "late", "urgent")
+    for n in (1, 2, 3)
+]
+
+
+class Lifecycle(RuleBasedStateMachine):
+    """Rules are what happens to an instance; `teardown` lets it finish and compares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.accepted: dict[int, str] = {}
+        self.cancelled: set[int] = set()
+        self.crashed_during: set[int] = set()
+        self.it: System
+
+    @initialize()
+    def begin(self) -> None:
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.it = self.stack.enter_context(system(folder, limit=1000))
+
+    def has_nonrt(self) -> bool:
+        return hasattr(self, "it") and self.it.pump is not None
+
+    def has_rt(self) -> bool:
+        return hasattr(self, "it") and self.it._exec is not None
+
+    @precondition(lambda self: self.has_nonrt())
+    @rule(name=st.sampled_from(NAMES))
+    def start(self, name: str) -> None:
+        active = {one.task_id for one in self.it.book.active()}
+        try:
+            accepted = self.it.start(name)
+        except DuplicateActive:
+            assert name in active
+            return
+        assert name not in active
+        assert accepted.execution_id not in self.accepted, "an id is given once"
+        self.accepted[accepted.execution_id] = name
+
+    @precondition(lambda self: self.has_nonrt() and self.accepted)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(set(self.accepted.values()))))
+        try:
+            info = self.it.tasks.cancel(name)
+        except TaskEnded:
+            return
+        self.cancelled.add(info["execution_id"])
+
+    @precondition(lambda self: self.has_rt())
+    @rule(count=st.integers(1, 15))
+    def cycles(self, count: int) -> None:
+        self.it.cycles(count)
+
+    @precondition(lambda self: self.has_nonrt())
+    @rule()
+    def dispatch(self) -> None:
+        self.it.dispatch()
+
+    @precondition(lambda self: self.has_nonrt())
+    @rule()
+    def turn(self) -> None:
+        self.it.turn()
+
+    @precondition(lambda self: self.has_rt())
+    @rule()
+    def rt_dies(self) -> None:
+        ended = {execution for execution, _ in self.it.ended}
+        self.crashed_during |= self.accepted.keys() - ended
+        self.it.rt_crash()
+
+    @precondition(lambda self: hasattr(self, "it") and not self.has_rt())
+    @rule()
+    def rt_starts(self) -> None:
+        self.it.rt_start()
+
+    @precondition(lambda self: self.has_nonrt())
+    @rule(in_batch=st.booleans())
+    def nonrt_dies(self, in_batch: bool) -> None:
+        self.it.nonrt_crash(in_batch)
+
+    @precondition(lambda self: hasattr(self, "it") and not self.has_nonrt())
+    @rule()
+    def nonrt_starts(self) -> None:
+        self.it.nonrt_start()
+        self.it.turn()
+
+    @precondition(lambda self: self.has_rt() and self.has_nonrt())
+    @rule(
+        event=st.sampled_from(
+            [RtEvent.PAUSE, RtEvent.RESUME, RtEvent.SAFE_MODE_ENTER, RtEvent.SAFE_MODE_EXIT]
+        )
+    )
+    def state(self, event: RtEvent) -> None:
+        self.it.state(event)
+
+    def teardown(self) -> None:
+        try:
+            if hasattr(self, "it"):
+                self.finish()
+        finally:
+            self.stack.close()
+
+    def finish(self) -> None:
+        it = self.it
+        if not self.has_rt():
+            it.rt_start()
+        if not self.has_nonrt():
+            it.nonrt_start()
+        it.work(3)
+        if it.rt_state() == RtState.SAFE_MODE:
+            it.state(RtEvent.SAFE_MODE_EXIT)
+            it.work(3)
+        if it.rt_state() == RtState.PAUSED:
+            it.state(RtEvent.RESUME)
+        it.settle()
+        rows, total = it.journal.page(0, 10_000, None)
+        status = {row["execution_id"]: row["status"] for row in rows}
+        assert total == len(rows)
+        assert status.keys() == self.accepted.keys(), "none lost, none invented"
+        for execution, name in self.accepted.items():
+            allowed = {"FAILED" if name.startswith("late") else "COMPLETED"}
+            if execution in self.cancelled:
+                allowed.add("CANCELLED")
+            if name.startswith("fail") and execution in self.crashed_during:
+                allowed.add("FAILED")
+            assert status[execution] in allowed, name
+            ends = [
+                kind
+                for (one, kind), count in it.ended.items()
+                for _ in range(count)
+                if one == execution
+            ]
+            if status[execution] == "CANCELLED":
+                assert len(ends) <= 1
+            elif status[execution] == "COMPLETED":
+                assert len(ends) == 1, f"{name} ran more than once: {ends}"
+            else:
+                # A second crash before the first new state block repeats what the policy says.
+                assert set(ends) == {"FAILED"}, f"{name} ended in RT as {ends}"
+        counts = it.tasks.counts_by_status()
+        assert sum(counts.values()) == total
+        assert counts["PENDING"] == counts["RUNNING"] == 0
+
+
+def run(examples: int, steps: int = 35) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "RT_ABSENT_NS", 1 << 62)
+        patch.setattr(dispatcher, "PAUSE_S", 0.0)
+        run_state_machine_as_test(
+            Lifecycle,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                print_blob=False,
+                phases=[Phase.generate],  # shrinking takes longer than all else
+            ),
+        )
+
+
+def test_every_accepted_execution_ends_once() -> None:
+    run(40)
