@@ -89,7 +89,9 @@ test: test-c test-unit test-integration test-stress-short ## C, unit, integratio
 
 .PHONY: test-c
 test-c: venv ## C tests of the core without Python: gcc, clang, ASan, UBSan, TSan
-	@flock build/test-c.lock $(MAKE) --no-print-directory -C cffi_build test PYTHON=$(abspath $(BIN)/python)
+	@flock build/test-c.lock bash -euc '\
+		$(MAKE) -s --no-print-directory -C cffi_build -j$(shell nproc) programs PYTHON=$(abspath $(BIN)/python); \
+		$(MAKE) --no-print-directory -C cffi_build test PYTHON=$(abspath $(BIN)/python)'
 
 .PHONY: test-unit
 test-unit: build ## Unit tests
