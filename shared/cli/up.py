@@ -66,11 +66,12 @@ def _refuse_running(instance: str) -> None:
     except MxrcError:
         return  # The RT process says what is wrong with it, if anything is.
     with segment:
-        for index in range(segment.max_members):
-            member = segment.member_struct(index)
-            if process_alive(int(member.pid), int(member.process_start)):
+        nonrt = segment.nonrt_status
+        attached = [("RT", segment.member_struct(index)) for index in range(segment.max_members)]
+        for name, process in [*attached, ("Non-RT", nonrt)]:
+            if process_alive(int(process.pid), int(process.process_start)):
                 raise CommandError(
-                    f"instance {instance} is running already (RT process {int(member.pid)}): "
+                    f"instance {instance} is running already ({name} process {int(process.pid)}): "
                     "stop it, or choose another --instance"
                 )
 
