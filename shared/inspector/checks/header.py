@@ -50,7 +50,9 @@ def check_object(found: SegmentObject) -> Iterator[Finding]:
 
 def _equal(place: str, check: str, value: str, expected: str, who: str) -> Finding:
     verdict: Verdict = GOOD if value == expected else BAD
-    return Finding(place, check, verdict, value if verdict == GOOD else f"{value}, {who} {expected}")
+    return Finding(
+        place, check, verdict, value if verdict == GOOD else f"{value}, {who} {expected}"
+    )
 
 
 def _table(found: SegmentObject) -> Iterator[Finding]:

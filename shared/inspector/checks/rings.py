@@ -138,7 +138,7 @@ def _contents(
     skip: set[int],
 ) -> Iterator[Finding]:
     reader = RingReader(segment, region)
-    if reader.head > int(2**62):
+    if reader.head > (2**62):
         return
     reader.cursor = max(0, reader.head - reader.capacity + 1)
     parts = []
@@ -183,12 +183,22 @@ def _names_known(segment: Segment, ids: npt.NDArray[Any]) -> npt.NDArray[np.bool
     return np.isin(ids, np.fromiter(known, np.uint32))
 
 
+def _like_a_neighbour(values: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    same = values[1:] == values[:-1]
+    found = np.zeros(len(values), bool)
+    found[1:] |= same
+    found[:-1] |= same
+    return found
+
+
 def _cycle_tests(segment: Segment, records: Records) -> Iterator[Test]:
     dead = (records["flags"] & int(CycleFlag.TOMBSTONE)) != 0
     status, lease = segment.rt_status, segment.lease
     period, origin = int(lease.period_ns), int(lease.grid_origin_ns)
     scheduled = records["scheduled_ns"].astype(np.int64)
-    grid = (scheduled - origin) % max(1, period)
+    # Policy `rebase` moves the grid: then records before it share another offset.
+    offset = scheduled - origin - records["cycle"].astype(np.int64) * period
+    grid = (offset == 0) | _like_a_neighbour(offset)
     finite = np.ones(len(records), bool)
     for name in _AXES:
         finite &= np.isfinite(records[name]).all(axis=1)
@@ -198,7 +208,7 @@ def _cycle_tests(segment: Segment, records: Records) -> Iterator[Test]:
     order[1:] |= dead[1:] | dead[:-1]
     for what, right in (
         ("unknown flags", (records["flags"] & ~np.uint16(_FLAGS)) == 0),
-        ("scheduled off the time grid", grid == 0),
+        ("scheduled off the time grid", grid),
         ("woke before it was scheduled", records["wake_ns"] >= records["scheduled_ns"]),
         ("ended before it woke", records["end_ns"] >= records["wake_ns"]),
         (
@@ -210,7 +220,10 @@ def _cycle_tests(segment: Segment, records: Records) -> Iterator[Test]:
             ),
         ),
         ("unknown RT state", _known(records["state"], max(RtState))),
-        ("epoch that never was", (records["epoch"] >= 1) & _known(records["epoch"], segment.epoch())),
+        (
+            "epoch that never was",
+            (records["epoch"] >= 1) & _known(records["epoch"], segment.epoch()),
+        ),
         ("slot beyond the major frame", records["slot"] < max(1, int(status.slots))),
         ("another number of axes", records["axes"] == int(segment.header.axis_count)),
         ("a value of an axis is not finite", finite),

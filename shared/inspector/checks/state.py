@@ -27,7 +27,9 @@ def check_state(segment: Segment, alive: bool) -> Iterator[Finding]:
     state = read_state(segment)
     if state is None:
         if int(segment.rt_status.cycles_run) > 1:
-            yield Finding("state", "newest block", BAD, "no whole state block: nothing to go on from")
+            yield Finding(
+                "state", "newest block", BAD, "no whole state block: nothing to go on from"
+            )
         return
     yield Finding("state", "newest block", GOOD, f"cycle {state['cycle']}, epoch {state['epoch']}")
     yield from _programs(segment, state)
