@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nonrt_process.interfaces import HealthCheck, MetricSource
 
 MODULES: Final = (
+    "nonrt_process.placement",
     "nonrt_process.logs.plugin",
     "nonrt_process.health.plugin",
     "nonrt_process.traces.plugin",
