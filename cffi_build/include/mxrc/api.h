@@ -29,7 +29,7 @@ const char *mxrc_logger_name(uint32_t logger_id); /* NULL beyond the last */
 
 /* ---- clock, checksum, layout ---- */
 
-uint64_t mxrc_now_ns(void);          /* CLOCK_MONOTONIC */
+uint64_t mxrc_now_ns(void); /* CLOCK_MONOTONIC */
 uint64_t mxrc_realtime_ns(void);
 uint32_t mxrc_crc32c(uint32_t crc, const void *data, size_t bytes); /* start with 0 */
 uint64_t mxrc_layout_hash(void);
@@ -50,9 +50,9 @@ struct mxrc_geometry {
     uint64_t period_ns;
     uint32_t axis_count;
     uint32_t max_members;
-    uint32_t cycle_slots;      /* power of two */
-    uint32_t event_slots;      /* power of two, per RT-thread lane; main-thread lanes have 1024 */
-    uint32_t command_slots;    /* power of two */
+    uint32_t cycle_slots;   /* power of two */
+    uint32_t event_slots;   /* power of two, per RT-thread lane; main-thread lanes have 1024 */
+    uint32_t command_slots; /* power of two */
     uint32_t staging_slots;
     uint32_t names_rt;
     uint32_t names_nonrt;
@@ -80,15 +80,15 @@ struct mxrc_segment {
 /* What opening found; also the return value of open and attach. */
 enum mxrc_open_result {
     MXRC_OPEN_OK = 0,
-    MXRC_OPEN_ABSENT = 1,      /* no such object */
-    MXRC_OPEN_FOREIGN = 2,     /* not ours: magic, owner or permissions */
-    MXRC_OPEN_LAYOUT = 3,      /* other layout version or hash; both in the message */
-    MXRC_OPEN_CORRUPT = 4,     /* truncated, CRC, region outside the object */
-    MXRC_OPEN_NO_SPACE = 5,    /* /dev/shm too small; the size is in the message */
-    MXRC_OPEN_SYSTEM = 6,      /* other system error */
-    MXRC_OPEN_BUILDING = 7,    /* not published yet: try again */
-    MXRC_OPEN_BUSY = 8,        /* a live generation of other shape or no free member */
-    MXRC_OPEN_LOCK = 9         /* lock file not to be had */
+    MXRC_OPEN_ABSENT = 1,   /* no such object */
+    MXRC_OPEN_FOREIGN = 2,  /* not ours: magic, owner or permissions */
+    MXRC_OPEN_LAYOUT = 3,   /* other layout version or hash; both in the message */
+    MXRC_OPEN_CORRUPT = 4,  /* truncated, CRC, region outside the object */
+    MXRC_OPEN_NO_SPACE = 5, /* /dev/shm too small; the size is in the message */
+    MXRC_OPEN_SYSTEM = 6,   /* other system error */
+    MXRC_OPEN_BUILDING = 7, /* not published yet: try again */
+    MXRC_OPEN_BUSY = 8,     /* a live generation of other shape or no free member */
+    MXRC_OPEN_LOCK = 9      /* lock file not to be had */
 };
 
 uint64_t mxrc_segment_size(const struct mxrc_geometry *geometry);
@@ -104,22 +104,27 @@ void mxrc_unlock_file(int descriptor);
  * fill NAMES_RT, DATA_DIRECTORY and first values, then call mxrc_segment_publish. Others get MXRC_OPEN_BUILDING
  * until then. Detaching (or dying) before publication gives the generation up. */
 int mxrc_segment_open_rt(struct mxrc_segment *segment, const char *name, const char *lock_path,
-                         const struct mxrc_geometry *geometry, int *created, char *error, size_t error_bytes);
+                         const struct mxrc_geometry *geometry, int *created, char *error,
+                         size_t error_bytes);
 /* Makes the generation of its creator LIVE: regions of other writers become read-only, the lock is let go.
  * 0, EINVAL when there is nothing to publish, ESTALE when the name is another generation's by now, or the errno of
  * the remapping (nothing published then). */
 int mxrc_segment_publish(struct mxrc_segment *segment);
 /* Non-RT, inspector: attach only. Only the inspector gets a retired generation or one of an earlier boot. Non-RT is
  * refused (MXRC_OPEN_BUSY) while another live process is the Non-RT process of nonrt_status. */
-int mxrc_segment_attach(struct mxrc_segment *segment, const char *name, int access, char *error, size_t error_bytes);
+int mxrc_segment_attach(struct mxrc_segment *segment, const char *name, int access, char *error,
+                        size_t error_bytes);
 void mxrc_segment_detach(struct mxrc_segment *segment); /* releases the member; unmaps */
 /* The last RT process of an orderly STOP: mark retired and unlink. MXRC_OPEN_BUSY and nothing done while another live
  * RT process is attached; MXRC_OPEN_ABSENT or MXRC_OPEN_FOREIGN when the name is no longer this generation's. */
-int mxrc_segment_retire(struct mxrc_segment *segment, const char *lock_path, char *error, size_t error_bytes);
+int mxrc_segment_retire(struct mxrc_segment *segment, const char *lock_path, char *error,
+                        size_t error_bytes);
 /* 0 when the object of that name is still this generation, else MXRC_OPEN_ABSENT or MXRC_OPEN_FOREIGN. */
 int mxrc_segment_current(const struct mxrc_segment *segment);
-void *mxrc_region(const struct mxrc_segment *segment, uint32_t id, uint64_t *bytes); /* NULL: no such region */
-const struct mxrc_region_desc *mxrc_region_description(const struct mxrc_segment *segment, uint32_t id);
+void *mxrc_region(const struct mxrc_segment *segment, uint32_t id,
+                  uint64_t *bytes); /* NULL: no such region */
+const struct mxrc_region_desc *mxrc_region_description(const struct mxrc_segment *segment,
+                                                       uint32_t id);
 int mxrc_process_alive(uint32_t pid, uint64_t process_start); /* 1, 0 */
 uint64_t mxrc_process_start(uint32_t pid);                    /* 0: no such process */
 
@@ -143,7 +148,8 @@ int mxrc_ring_recover(struct mxrc_ring *ring);
 /* Reader: copies up to max records from *cursor on, advances it, adds what was overwritten before it could be read to *lost.
  * A reader that was lapped goes on at head - capacity + capacity / 16. Record n comes with seq = 2n + 2. A cursor beyond
  * head (of another generation) is set to head. Returns the number of records; 0 is no error: read again later. */
-uint64_t mxrc_ring_read(const struct mxrc_ring *ring, uint64_t *cursor, void *out, uint64_t max, uint64_t *lost);
+uint64_t mxrc_ring_read(const struct mxrc_ring *ring, uint64_t *cursor, void *out, uint64_t max,
+                        uint64_t *lost);
 /* One record by number: 1 copied, 0 not there any more (or not yet). */
 int mxrc_ring_read_one(const struct mxrc_ring *ring, uint64_t number, void *out);
 
@@ -157,16 +163,21 @@ int mxrc_command_send(struct mxrc_segment *segment, struct mxrc_command *command
  * Errors: EAGAIN (read: being written all the time, or the writer died in it), EMSGSIZE (does not fit; read: *bytes is the
  * size needed). `target`, `source` and capacity of the shared side are multiples of 8; a reader's capacity is at
  * most the writer's. */
-int mxrc_document_write(uint64_t *seq, void *target, uint32_t *target_bytes, uint64_t capacity, const void *text, uint32_t bytes);
-int mxrc_document_read(const uint64_t *seq, const void *source, const uint32_t *source_bytes, void *out, uint32_t capacity, uint32_t *bytes);
+int mxrc_document_write(uint64_t *seq, void *target, uint32_t *target_bytes, uint64_t capacity,
+                        const void *text, uint32_t bytes);
+int mxrc_document_read(const uint64_t *seq, const void *source, const uint32_t *source_bytes,
+                       void *out, uint32_t capacity, uint32_t *bytes);
 /* Values: bool 1 byte (0, 1), int64 and double 8, an array exactly length * 8, a string up to length bytes.
  * ENOENT (no such handle), EPERM (the key has another writer), EINVAL (size, type, not finite), ERANGE (outside minimum..maximum),
  * ENODATA (read: never written). `out` has room for MXRC_DATA_BYTES. While BUILDING the creator may write every key. */
-int mxrc_data_write(const struct mxrc_segment *segment, uint32_t handle, const void *value, uint32_t bytes, uint64_t time_ns);
-int mxrc_data_read(const struct mxrc_segment *segment, uint32_t handle, void *out, uint32_t *bytes, uint64_t *time_ns);
+int mxrc_data_write(const struct mxrc_segment *segment, uint32_t handle, const void *value,
+                    uint32_t bytes, uint64_t time_ns);
+int mxrc_data_read(const struct mxrc_segment *segment, uint32_t handle, void *out, uint32_t *bytes,
+                   uint64_t *time_ns);
 
 /* Interned names. intern returns the id, 0 when full; text is cut at MXRC_NAME_BYTES - 1 bytes. */
-uint32_t mxrc_name_intern(struct mxrc_segment *segment, uint32_t region_id, uint32_t kind, const char *text);
+uint32_t mxrc_name_intern(struct mxrc_segment *segment, uint32_t region_id, uint32_t kind,
+                          const char *text);
 const struct mxrc_name *mxrc_name_find(const struct mxrc_segment *segment, uint32_t id);
 
 /* Clock anchors. */
@@ -179,7 +190,12 @@ int mxrc_state_read(const struct mxrc_segment *segment, struct mxrc_state_block 
 /* ---- executive ---- */
 
 enum mxrc_wait_mode { MXRC_WAIT_SLEEP = 0, MXRC_WAIT_HYBRID = 1, MXRC_WAIT_BUSY = 2 };
-enum mxrc_overrun_policy { MXRC_OVERRUN_SKIP = 0, MXRC_OVERRUN_CATCH_UP = 1, MXRC_OVERRUN_REBASE = 2, MXRC_OVERRUN_SAFE = 3 };
+enum mxrc_overrun_policy {
+    MXRC_OVERRUN_SKIP = 0,
+    MXRC_OVERRUN_CATCH_UP = 1,
+    MXRC_OVERRUN_REBASE = 2,
+    MXRC_OVERRUN_SAFE = 3
+};
 enum mxrc_safe_action { MXRC_SAFE_HOLD = 0, MXRC_SAFE_RAMP = 1, MXRC_SAFE_GOTO = 2 };
 enum mxrc_driver_kind { MXRC_DRIVER_SIMULATED = 1 };
 
@@ -233,14 +249,15 @@ struct mxrc_exec_config {
 
 struct mxrc_exec; /* private to the core */
 
-struct mxrc_exec *mxrc_exec_new(struct mxrc_segment *segment, const struct mxrc_exec_config *config, char *error, size_t error_bytes);
+struct mxrc_exec *mxrc_exec_new(struct mxrc_segment *segment, const struct mxrc_exec_config *config,
+                                char *error, size_t error_bytes);
 /* Creates the RT thread (stack prefaulted and locked, affinity and policy set by the thread itself before its first cycle) and waits
  * until it is PRIMARY. 0, with `error` empty or saying what of its placement could not be had; else why it does not run: EBUSY when another
  * process is PRIMARY. */
 int mxrc_exec_start(struct mxrc_exec *exec, char *error, size_t error_bytes);
-int mxrc_exec_running(const struct mxrc_exec *exec);         /* 1 while the thread has not ended */
-int mxrc_exec_join(struct mxrc_exec *exec, int timeout_ms);  /* 0 ended, ETIMEDOUT */
-int mxrc_exec_result(const struct mxrc_exec *exec);          /* 0: ended by STOP; else an errno */
+int mxrc_exec_running(const struct mxrc_exec *exec);        /* 1 while the thread has not ended */
+int mxrc_exec_join(struct mxrc_exec *exec, int timeout_ms); /* 0 ended, ETIMEDOUT */
+int mxrc_exec_result(const struct mxrc_exec *exec);         /* 0: ended by STOP; else an errno */
 void mxrc_exec_free(struct mxrc_exec *exec);
 /* From the process's main thread, lock-free mailbox: enum mxrc_rt_event. 0, or EAGAIN when the last one was not taken yet. */
 int mxrc_exec_post(struct mxrc_exec *exec, uint32_t rt_event);
@@ -262,7 +279,8 @@ struct mxrc_fake_clock {
     uint64_t now_ns;
     uint64_t advance_ns;
     uint64_t sleeps;
-    uint64_t work_ns; /* added once per cycle, after the inputs were read: a stall or a long computation */
+    uint64_t
+        work_ns; /* added once per cycle, after the inputs were read: a stall or a long computation */
 };
 int mxrc_exec_use_clock(struct mxrc_exec *exec, struct mxrc_fake_clock *clock);
 int mxrc_exec_begin(struct mxrc_exec *exec, char *error, size_t error_bytes);
@@ -276,10 +294,13 @@ const char *mxrc_rt_event_name(uint32_t event);
 const char *mxrc_result_name(uint32_t result);
 
 /* Structure check of a compiled task against the axes: MXRC_OK or the reason; *op becomes the offending op. */
-int mxrc_program_validate(const struct mxrc_program_slot *program, const struct mxrc_axis_config *axes, uint32_t axis_count, uint32_t data_keys, uint32_t *op);
+int mxrc_program_validate(const struct mxrc_program_slot *program,
+                          const struct mxrc_axis_config *axes, uint32_t axis_count,
+                          uint32_t data_keys, uint32_t *op);
 
 /* A log event of the RT process's main thread into its own lane (not for the RT thread). 0, ENOENT for an unknown id. */
-int mxrc_main_log(struct mxrc_segment *segment, uint32_t message_id, const double *args, uint32_t count);
+int mxrc_main_log(struct mxrc_segment *segment, uint32_t message_id, const double *args,
+                  uint32_t count);
 
 /* Preparation of the process; each returns 0 or an errno and says what it did in one line. */
 int mxrc_lock_memory(const struct mxrc_segment *segment, char *report, size_t report_bytes);

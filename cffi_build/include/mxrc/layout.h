@@ -47,35 +47,40 @@ enum mxrc_writer {
 /* Ids are stable; new regions get new ids. Per-member regions are base + member index. */
 enum mxrc_region_id {
     MXRC_REGION_HEADER = 0,
-    MXRC_REGION_CLOCK = 1,           /* mxrc_clock: history of (monotonic, realtime) anchors; writer RT-main */
-    MXRC_REGION_LEASE = 2,           /* mxrc_lease */
-    MXRC_REGION_RT_STATUS = 3,       /* mxrc_rt_status */
-    MXRC_REGION_RT_METRICS = 4,      /* mxrc_rt_metrics: counters, histograms, miss window */
-    MXRC_REGION_CYCLE_RING = 5,      /* mxrc_ring_header + mxrc_cycle_record[] */
-    MXRC_REGION_STATE = 6,           /* mxrc_state_block[2] */
-    MXRC_REGION_PROGRAMS = 7,        /* mxrc_program_slot[MXRC_TASKS] */
-    MXRC_REGION_DATA_DIRECTORY = 8,  /* mxrc_data_directory + mxrc_data_key[] */
-    MXRC_REGION_DATA_RT = 9,         /* mxrc_data_cell[] of keys that RT writes */
-    MXRC_REGION_DATA_NONRT = 10,     /* mxrc_data_cell[] of keys that Non-RT writes */
-    MXRC_REGION_NAMES_RT = 11,       /* mxrc_names + mxrc_name[]; axes, schedule entries, loggers; creator */
-    MXRC_REGION_NAMES_NONRT = 12,    /* mxrc_names + mxrc_name[]; task, sequence and action names */
-    MXRC_REGION_NONRT_STATUS = 13,   /* mxrc_nonrt_status */
-    MXRC_REGION_CONTROL = 14,        /* mxrc_control: thresholds that RT reads every cycle; writer Non-RT */
-    MXRC_REGION_CURSORS = 15,        /* mxrc_cursors: one per consumer; writer Non-RT */
-    MXRC_REGION_COMMANDS = 16,       /* mxrc_ring_header + mxrc_command[] */
-    MXRC_REGION_STAGING = 17,        /* mxrc_program_slot[]: compiled tasks on their way to RT; writer Non-RT */
+    MXRC_REGION_CLOCK =
+        1, /* mxrc_clock: history of (monotonic, realtime) anchors; writer RT-main */
+    MXRC_REGION_LEASE = 2,          /* mxrc_lease */
+    MXRC_REGION_RT_STATUS = 3,      /* mxrc_rt_status */
+    MXRC_REGION_RT_METRICS = 4,     /* mxrc_rt_metrics: counters, histograms, miss window */
+    MXRC_REGION_CYCLE_RING = 5,     /* mxrc_ring_header + mxrc_cycle_record[] */
+    MXRC_REGION_STATE = 6,          /* mxrc_state_block[2] */
+    MXRC_REGION_PROGRAMS = 7,       /* mxrc_program_slot[MXRC_TASKS] */
+    MXRC_REGION_DATA_DIRECTORY = 8, /* mxrc_data_directory + mxrc_data_key[] */
+    MXRC_REGION_DATA_RT = 9,        /* mxrc_data_cell[] of keys that RT writes */
+    MXRC_REGION_DATA_NONRT = 10,    /* mxrc_data_cell[] of keys that Non-RT writes */
+    MXRC_REGION_NAMES_RT =
+        11, /* mxrc_names + mxrc_name[]; axes, schedule entries, loggers; creator */
+    MXRC_REGION_NAMES_NONRT = 12,  /* mxrc_names + mxrc_name[]; task, sequence and action names */
+    MXRC_REGION_NONRT_STATUS = 13, /* mxrc_nonrt_status */
+    MXRC_REGION_CONTROL =
+        14, /* mxrc_control: thresholds that RT reads every cycle; writer Non-RT */
+    MXRC_REGION_CURSORS = 15,  /* mxrc_cursors: one per consumer; writer Non-RT */
+    MXRC_REGION_COMMANDS = 16, /* mxrc_ring_header + mxrc_command[] */
+    MXRC_REGION_STAGING =
+        17, /* mxrc_program_slot[]: compiled tasks on their way to RT; writer Non-RT */
     MXRC_REGION_ADMIN_REQUEST = 18,  /* mxrc_document: Non-RT asks RT's main thread */
     MXRC_REGION_NONRT_DOCUMENT = 19, /* mxrc_document: ports in force, health, for the tools */
     MXRC_REGION_MEMBER = 24,         /* ..31 mxrc_member, one per attached RT process */
-    MXRC_REGION_LANE = 32            /* ..47 mxrc_ring_header + mxrc_event[]; lane 2m: RT thread of member m, 2m+1: its main thread */
+    MXRC_REGION_LANE =
+        32 /* ..47 mxrc_ring_header + mxrc_event[]; lane 2m: RT thread of member m, 2m+1: its main thread */
 };
 
 /* 64 bytes. Writer: creator. */
 struct mxrc_region_desc {
     uint32_t id;
-    uint32_t writer;        /* enum mxrc_writer */
-    uint64_t offset;        /* page-aligned, from the start of the segment */
-    uint64_t size;          /* bytes, multiple of the page */
+    uint32_t writer; /* enum mxrc_writer */
+    uint64_t offset; /* page-aligned, from the start of the segment */
+    uint64_t size;   /* bytes, multiple of the page */
     uint32_t version;
     uint32_t member;        /* for MXRC_WRITER_MEMBER, else 0 */
     uint32_t element_bytes; /* of the array in it, 0 for a single struct */
@@ -99,7 +104,7 @@ struct mxrc_header {
     uint8_t boot_id[16];
     uint64_t config_hash; /* of what shapes the segment: data keys, axes, sizes */
     uint64_t period_ns;   /* of the cycle; part of the grid, fixed for a generation */
-    uint32_t crc;         /* CRC32C of the header with crc = 0 and state = 0, and of the region table */
+    uint32_t crc; /* CRC32C of the header with crc = 0 and state = 0, and of the region table */
     uint32_t axis_count;
     uint32_t max_members;
     uint32_t reserved0;
@@ -153,14 +158,16 @@ enum mxrc_role { MXRC_ROLE_NONE = 0, MXRC_ROLE_STANDBY = 1, MXRC_ROLE_PRIMARY = 
 
 /* One attached RT process. Writer: that process (thread named behind each field). */
 struct mxrc_member {
-    uint32_t pid;          /* main, release store last when attaching, 0 stored first when leaving */
-    uint32_t tid;          /* RT thread */
-    uint64_t process_start; /* main: field 22 of /proc/PID/stat; with pid names a process beyond pid reuse */
-    uint64_t heartbeat_ns; /* RT thread: every cycle, and every turn of the standby's watch loop; release */
+    uint32_t pid; /* main, release store last when attaching, 0 stored first when leaving */
+    uint32_t tid; /* RT thread */
+    uint64_t
+        process_start; /* main: field 22 of /proc/PID/stat; with pid names a process beyond pid reuse */
+    uint64_t
+        heartbeat_ns; /* RT thread: every cycle, and every turn of the standby's watch loop; release */
     uint64_t main_heartbeat_ns; /* main thread; release */
-    uint32_t role;         /* RT thread; enum mxrc_role; release */
-    uint32_t cpu;          /* RT thread: CPU of the last cycle */
-    uint64_t admin_reply;  /* main: number of the last admin request answered; release */
+    uint32_t role;              /* RT thread; enum mxrc_role; release */
+    uint32_t cpu;               /* RT thread: CPU of the last cycle */
+    uint64_t admin_reply;       /* main: number of the last admin request answered; release */
     uint64_t reserved[9];
     /* Status document of the main thread: placement in force, degraded reasons; UTF-8 JSON under a
      * sequence word: odd while being written (release fence discipline as for ring slots). */
@@ -174,7 +181,7 @@ struct mxrc_member {
 
 /* First 256 bytes of a ring region, slots follow. Writer: the ring's writer. */
 struct mxrc_ring_header {
-    uint64_t head;     /* records ever published; release store after the slot's even seq */
+    uint64_t head; /* records ever published; release store after the slot's even seq */
     uint64_t reserved0[7];
     uint64_t capacity; /* slots, power of two; creator */
     uint64_t slot_bytes;
@@ -188,10 +195,11 @@ enum mxrc_cycle_flag {
     MXRC_CYCLE_SKIPPED_BEFORE = 4, /* `skipped` slots before this one were never run */
     MXRC_CYCLE_WARMUP = 8,         /* not in the statistics */
     MXRC_CYCLE_FIRST = 16,         /* first cycle of a PRIMARY after start or take-over */
-    MXRC_CYCLE_OUTPUTS_HELD = 32,  /* outputs were not what the program asked for: held, limited or safe */
-    MXRC_CYCLE_EXTENDED = 64,      /* the next record is this one's extension */
-    MXRC_CYCLE_TOMBSTONE = 128,    /* writer died in this record; nothing else in it is meant */
-    MXRC_CYCLE_LIMITED = 256       /* a per-axis limit cut an output */
+    MXRC_CYCLE_OUTPUTS_HELD =
+        32, /* outputs were not what the program asked for: held, limited or safe */
+    MXRC_CYCLE_EXTENDED = 64,   /* the next record is this one's extension */
+    MXRC_CYCLE_TOMBSTONE = 128, /* writer died in this record; nothing else in it is meant */
+    MXRC_CYCLE_LIMITED = 256    /* a per-axis limit cut an output */
 };
 
 /* One cycle, 256 bytes. */
@@ -206,7 +214,8 @@ struct mxrc_cycle_record {
     uint16_t state;     /* enum mxrc_rt_state */
     uint16_t flags;     /* enum mxrc_cycle_flag */
     uint32_t epoch;
-    uint32_t skipped; /* slots before this one that were never run; in the first record of a PRIMARY: that had none */
+    uint32_t
+        skipped; /* slots before this one that were never run; in the first record of a PRIMARY: that had none */
     uint8_t trace_id[16]; /* of the action in progress, all zero: none */
     uint8_t span_id[8];
     uint64_t execution_id;
@@ -345,9 +354,10 @@ struct mxrc_rt_status {
     uint32_t member;
     uint32_t slots; /* of the major frame */
     uint32_t restart_count;
-    uint64_t started_ns;   /* monotonic, of this PRIMARY */
-    uint64_t deadline_ns;  /* after the scheduled time */
-    uint32_t window_misses; /* missed slots among the last window_slots (at most MXRC_MISS_WINDOW) */
+    uint64_t started_ns;  /* monotonic, of this PRIMARY */
+    uint64_t deadline_ns; /* after the scheduled time */
+    uint32_t
+        window_misses; /* missed slots among the last window_slots (at most MXRC_MISS_WINDOW) */
     uint32_t window_slots;
     uint64_t last_recovery; /* 0 clean start, 1 state block, 2 checkpoint */
     uint64_t waiting_commands;
@@ -371,10 +381,11 @@ struct mxrc_histogram {
 
 struct mxrc_rt_metrics {
     uint64_t counter[MXRC_COUNTERS]; /* index: enum mxrc_counter_id of metrics.def */
-    uint64_t miss_bits[157];         /* one bit per slot of the window, bit (k % MXRC_MISS_WINDOW) */
-    uint64_t miss_position;          /* slots ever entered into the window */
+    uint64_t miss_bits[157]; /* one bit per slot of the window, bit (k % MXRC_MISS_WINDOW) */
+    uint64_t miss_position;  /* slots ever entered into the window */
     uint64_t reserved[34];
-    struct mxrc_histogram histogram[MXRC_HISTOGRAMS]; /* index: enum mxrc_histogram_id of metrics.def */
+    struct mxrc_histogram
+        histogram[MXRC_HISTOGRAMS]; /* index: enum mxrc_histogram_id of metrics.def */
 };
 
 /* ---- 4. State block ------------------------------------------------------------------------------------------ */
@@ -423,7 +434,8 @@ struct mxrc_executive_state {
     uint64_t command_tail;
     uint64_t state_since_ns;
     uint64_t span_counter;
-    uint64_t span_seed; /* with the counter it makes the span ids: a cycle run again makes the same ones */
+    uint64_t
+        span_seed; /* with the counter it makes the span ids: a cycle run again makes the same ones */
     uint64_t reserved[3];
 };
 
@@ -456,8 +468,10 @@ struct mxrc_task_state {
     uint8_t action_span_id[8];
     uint64_t task_start_ns;
     uint64_t action_start_ns;
-    uint64_t action_start_cycle; /* of the op in progress; of one not begun: not before this cycle (back-off) */
-    uint64_t next_run_cycle;     /* the run does not begin before this cycle; a periodic task's runs count from it */
+    uint64_t
+        action_start_cycle; /* of the op in progress; of one not begun: not before this cycle (back-off) */
+    uint64_t
+        next_run_cycle; /* the run does not begin before this cycle; a periodic task's runs count from it */
     uint32_t program_crc;
     uint16_t op;
     uint16_t program_slot;
@@ -469,7 +483,7 @@ struct mxrc_task_state {
     uint64_t runs;
     uint64_t elapsed_ns; /* of the action in progress, without the time it was held */
     double start_position[MXRC_AXES];
-    uint64_t motion_ns;          /* of a move: time along its trajectory since it was planned (again) */
+    uint64_t motion_ns; /* of a move: time along its trajectory since it was planned (again) */
     uint64_t motion_duration_ns; /* of that trajectory */
     uint32_t paused;             /* 1: MXRC_COMMAND_TASK_PAUSE is in force */
     uint32_t reserved0;
@@ -491,16 +505,16 @@ enum mxrc_command_kind {
 
 enum mxrc_result {
     MXRC_OK = 0,
-    MXRC_ERR_INVALID = 1,      /* malformed command or program */
-    MXRC_ERR_STATE = 2,        /* not in this RT state */
-    MXRC_ERR_BUSY = 3,         /* no free task slot */
-    MXRC_ERR_UNKNOWN = 4,      /* no such execution */
-    MXRC_ERR_LIMIT = 5,        /* target outside an axis limit */
+    MXRC_ERR_INVALID = 1, /* malformed command or program */
+    MXRC_ERR_STATE = 2,   /* not in this RT state */
+    MXRC_ERR_BUSY = 3,    /* no free task slot */
+    MXRC_ERR_UNKNOWN = 4, /* no such execution */
+    MXRC_ERR_LIMIT = 5,   /* target outside an axis limit */
     MXRC_ERR_TIMEOUT = 6,
-    MXRC_ERR_LAW = 7,          /* control law returned an error or a NaN */
+    MXRC_ERR_LAW = 7, /* control law returned an error or a NaN */
     MXRC_ERR_CANCELLED = 8,
-    MXRC_ERR_RESTART = 9,      /* ended by a restart, by its policy */
-    MXRC_ERR_AXIS_BUSY = 10,   /* an axis is held by another task */
+    MXRC_ERR_RESTART = 9,    /* ended by a restart, by its policy */
+    MXRC_ERR_AXIS_BUSY = 10, /* an axis is held by another task */
     MXRC_ERR_SAFE_MODE = 11,
     MXRC_ERR_ERROR_STATE = 12, /* failed because RT entered ERROR */
     MXRC_ERR_CORRUPT = 13      /* CRC mismatch */
@@ -522,7 +536,8 @@ struct mxrc_command {
     uint32_t key;
     uint32_t axes;
     double args[MXRC_ARGS];
-    uint8_t run_span_id[8]; /* reserved for a span id chosen by the sender, all zero: RT makes one */
+    uint8_t
+        run_span_id[8]; /* reserved for a span id chosen by the sender, all zero: RT makes one */
     uint64_t not_before_ns;
     char task_id[MXRC_TEXT_BYTES];
     uint64_t reserved1[7];
@@ -536,16 +551,22 @@ struct mxrc_command {
 
 enum mxrc_op_kind {
     MXRC_OP_END = 0,
-    MXRC_OP_MOVE_JOINTS = 1, /* args[axis] = target of the axes in `axes`; minimum jerk over duration_ns; 0: as long as the share args[8] of the axes' limits needs (0: all of it) */
-    MXRC_OP_WAIT = 2,        /* duration_ns */
-    MXRC_OP_HOLD = 3,        /* hold `axes` at the set-point for duration_ns */
-    MXRC_OP_LOG = 4,         /* message TASK_LOG with args[0..3]: interned names, the parts of the text; level in `key` */
-    MXRC_OP_SET_VALUE = 5,   /* data-store handle `key` (written by RT): args */
-    MXRC_OP_SAFE_STOP = 6    /* enter SAFE_MODE */
+    MXRC_OP_MOVE_JOINTS =
+        1, /* args[axis] = target of the axes in `axes`; minimum jerk over duration_ns; 0: as long as the share args[8] of the axes' limits needs (0: all of it) */
+    MXRC_OP_WAIT = 2, /* duration_ns */
+    MXRC_OP_HOLD = 3, /* hold `axes` at the set-point for duration_ns */
+    MXRC_OP_LOG =
+        4, /* message TASK_LOG with args[0..3]: interned names, the parts of the text; level in `key` */
+    MXRC_OP_SET_VALUE = 5, /* data-store handle `key` (written by RT): args */
+    MXRC_OP_SAFE_STOP = 6  /* enter SAFE_MODE */
 };
 
 enum mxrc_on_failure { MXRC_FAIL_TASK = 0, MXRC_FAIL_SKIP = 1, MXRC_FAIL_SAFE_MODE = 2 };
-enum mxrc_restart_policy { MXRC_RESTART_RESUME = 0, MXRC_RESTART_RESTART = 1, MXRC_RESTART_FAIL = 2 };
+enum mxrc_restart_policy {
+    MXRC_RESTART_RESUME = 0,
+    MXRC_RESTART_RESTART = 1,
+    MXRC_RESTART_FAIL = 2
+};
 enum mxrc_task_mode { MXRC_MODE_ONCE = 0, MXRC_MODE_PERIODIC = 1, MXRC_MODE_TRIGGERED = 2 };
 
 /* 256 bytes. */
@@ -683,11 +704,11 @@ struct mxrc_nonrt_status {
 
 /* What RT reads each cycle (relaxed loads of independent words). Writer: Non-RT. */
 struct mxrc_control {
-    uint64_t version;               /* grows with each change; release */
-    uint64_t task_sampling;         /* sampled when low 64 bits of the trace id < this */
-    uint64_t cycle_sampling;        /* for rt.cycle spans */
-    uint32_t sample_all;            /* bit 0: task rate is 1, bit 1: cycle rate is 1 */
-    uint32_t instrumentation;       /* bit 0 eventbus, 1 task_executor, 2 rt_cycle */
+    uint64_t version;         /* grows with each change; release */
+    uint64_t task_sampling;   /* sampled when low 64 bits of the trace id < this */
+    uint64_t cycle_sampling;  /* for rt.cycle spans */
+    uint32_t sample_all;      /* bit 0: task rate is 1, bit 1: cycle rate is 1 */
+    uint32_t instrumentation; /* bit 0 eventbus, 1 task_executor, 2 rt_cycle */
     uint64_t reserved[12];
     uint8_t log_level[MXRC_LOGGERS]; /* threshold per logger id of events.def */
 };
