@@ -1,7 +1,7 @@
 """Removing dead generations: the only thing in the inspector that changes anything.
 
-Under the instance lock, so that nobody creates, replaces or retires the generation meanwhile, and only
-when what was examined is still what has the name.
+Under the instance lock, so that nobody creates, replaces or retires the generation meanwhile, and
+only when what was examined is still what has the name.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from shared.core import layout_hash, lib
@@ -68,7 +69,7 @@ def _table(found: SegmentObject) -> Iterator[Finding]:
     ordered = sorted(found.regions, key=lambda region: region.offset)
     problems += [
         f"{before.name} and {after.name} overlap"
-        for before, after in zip(ordered, ordered[1:], strict=False)
+        for before, after in itertools.pairwise(ordered)
         if before.offset + before.size > after.offset
     ]
     for text in problems:
