@@ -19,6 +19,11 @@ def endpoints_path(run_dir: Path, instance: str) -> Path:
     return run_dir / f"{instance}.endpoints.json"
 
 
+def http_url(host: str, port: int) -> str:
+    """URL of an address, IPv6 in brackets."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class EndpointsBoard(Consumer):
     """Endpoints; as a consumer without rings it writes the document of each new generation."""
 
@@ -38,8 +43,7 @@ class EndpointsBoard(Consumer):
     def publish(self, name: str, host: str, port: int) -> None:
         with self._lock:
             self._ports[name] = port
-            shown = f"[{host}]" if ":" in host else host
-            self._urls[name] = f"http://{shown}:{port}"
+            self._urls[name] = http_url(host, port)
             self._write_file()
             self._write_segment()
 
@@ -72,8 +76,9 @@ class EndpointsBoard(Consumer):
     def _write_file(self) -> None:
         """Whole or not at all, so that a reader never sees half of it."""
         text = json.dumps({"pid": os.getpid(), "ports": self._ports, "urls": self._urls}, indent=2)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         temporary = self._path.with_suffix(".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        descriptor = os.open(temporary, flags, 0o640)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), 0o640)
             file.write(text + "\n")

@@ -108,6 +108,7 @@ class SegmentHeart:
                     self._next_look_ns = now + LOOK_NS
                     self._look()
                 if self._segment is not None:
+                    # One aligned 64-bit store; it publishes nothing but itself.
                     self._segment.nonrt_status.heartbeat_ns = now
             except Exception as error:  # noqa: BLE001 - the heart outlives whatever goes wrong
                 self._quiet.say(logging.ERROR, "heart", f"Heartbeat failed: {error}", error)

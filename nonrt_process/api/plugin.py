@@ -5,6 +5,7 @@ from __future__ import annotations
 from nonrt_process.api import datastore_router, rt_router, settings_router
 from nonrt_process.api.app import make_app
 from nonrt_process.context import Context
+from nonrt_process.endpoints import http_url
 from nonrt_process.http_server import HttpServer, ServerCheck, bind
 from nonrt_process.interfaces import Endpoints, PluginList
 from nonrt_process.plugins import Plugin
@@ -50,7 +51,7 @@ class ApiPlugin(Plugin):
         self._server.start()
         host, port = self._server.address
         context.require(Endpoints).publish("http", host, port)
-        log.info("HTTP at http://%s:%d/", f"[{host}]" if ":" in host else host, port)
+        log.info("HTTP at %s/", http_url(host, port))
 
     def stop(self) -> None:
         if self._server is not None:

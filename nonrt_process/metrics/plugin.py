@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from nonrt_process.context import Context
+from nonrt_process.endpoints import http_url
 from nonrt_process.http_server import HttpServer, ServerCheck, bind
 from nonrt_process.interfaces import Endpoints, PluginList
 from nonrt_process.metrics.families import Families
@@ -76,7 +77,7 @@ class MetricsPlugin(Plugin):
         self._server.start()
         host, port = self._server.address
         self._context.require(Endpoints).publish("metrics", host, port)
-        log.info("Metrics at http://%s:%d/metrics", host, port)
+        log.info("Metrics at %s/metrics", http_url(host, port))
 
     def stop(self) -> None:
         if self._server is not None:
