@@ -16,6 +16,7 @@
 #include "memory.h"
 #include "misses.h"
 #include "publish.h"
+#include "restore.h"
 #include "span.h"
 #include "state.h"
 #include "state_block.h"
@@ -161,8 +162,10 @@ static int recover(struct mxrc_exec *exec, int owner_died)
     uint64_t previous = exec->epoch - 1;
     int cycles = mxrc_ring_recover(&exec->at.cycles);
     int lane = mxrc_ring_recover(&exec->at.lane);
-    int restored = mxrc_state_block_restore(exec);
+    int restored = exec->config.ignore_state ? 0 : mxrc_state_block_restore(exec);
     exec->recovery = restored > 0;
+    if (restored <= 0)
+        mxrc_restore_driver(exec);
     int result = exec->driver->read(exec->driver_instance, exec->driver_state, exec->now.wake_ns,
                                     &exec->inputs);
     if (result)
@@ -188,7 +191,8 @@ static int recover(struct mxrc_exec *exec, int owner_died)
     if (restored < 0)
         mxrc_log(exec, MXRC_EV_STATE_UNUSABLE, NULL, -restored);
     if (restored <= 0) {
-        mxrc_log(exec, MXRC_EV_CLEAN_START, NULL, 0.0);
+        if (!mxrc_restore_state(exec))
+            mxrc_log(exec, MXRC_EV_CLEAN_START, NULL, 0.0);
         return 0;
     }
     mxrc_log(exec, MXRC_EV_RECOVERED_STATE, NULL, (double)exec->block.cycle, exec->state,

@@ -122,6 +122,8 @@ struct mxrc_exec {
     uint64_t shutdown_since_ns;
     uint32_t finished;
     uint32_t recovery; /* rt_status.last_recovery */
+    uint32_t restore_given;
+    struct mxrc_exec_restore restore; /* of a checkpoint */
     uint64_t recovery_gap;
 
     /* heartbeat of Non-RT */

@@ -245,6 +245,21 @@ struct mxrc_exec_config {
     struct mxrc_entry_config entry[MXRC_ENTRIES];
     double simulated_time_constant_s;
     char thread_name[16];
+    uint32_t ignore_state; /* 1: begin anew whatever the state block says (enable_state_recovery false) */
+    uint32_t reserved0;
+};
+
+/* What a checkpoint says about a machine whose segment is gone. */
+struct mxrc_exec_restore {
+    uint32_t state; /* enum mxrc_rt_state: READY to ERROR */
+    uint32_t state_before;
+    uint32_t safe_cause;
+    uint32_t checkpoint; /* interned name: the checkpoint's id, for the log; 0: none */
+    uint64_t cycle;      /* on the time grid of its generation */
+    double setpoint[MXRC_AXES];
+    uint32_t driver_version; /* of section DRIVER; ignored when the driver does not take it */
+    uint32_t driver_bytes;
+    uint8_t driver[1088];
 };
 
 struct mxrc_exec; /* private to the core */
@@ -255,6 +270,9 @@ struct mxrc_exec *mxrc_exec_new(struct mxrc_segment *segment, const struct mxrc_
  * until it is PRIMARY. 0, with `error` empty or saying what of its placement could not be had; else why it does not run: EBUSY when another
  * process is PRIMARY. */
 int mxrc_exec_start(struct mxrc_exec *exec, char *error, size_t error_bytes);
+/* Before start: go on from this where the segment has no valid state block. The set-points become the measured positions, so that
+ * nothing moves at the start; an axis that is elsewhere than its checkpoint says is logged. Tasks are not part of it. 0 or EINVAL. */
+int mxrc_exec_restore(struct mxrc_exec *exec, const struct mxrc_exec_restore *restore, char *error, size_t error_bytes);
 int mxrc_exec_running(const struct mxrc_exec *exec);        /* 1 while the thread has not ended */
 int mxrc_exec_join(struct mxrc_exec *exec, int timeout_ms); /* 0 ended, ETIMEDOUT */
 int mxrc_exec_result(const struct mxrc_exec *exec);         /* 0: ended by STOP; else an errno */
