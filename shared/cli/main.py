@@ -31,7 +31,7 @@ def make_app() -> typer.Typer:
         name="mxrc",
         help="Robot-control runtime: start it, watch it, drive it.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         pretty_exceptions_enable=False,
     )
 

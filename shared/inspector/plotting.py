@@ -108,6 +108,7 @@ def _histogram(axes: Any, jitter: npt.NDArray[np.float64], drawn: Plot) -> None:
     )
     if drawn.max_us > 20 * max(drawn.p99_us, 1.0):
         axes.set_xscale("symlog", linthresh=max(1.0, drawn.p99_us))
+    axes.set_xlim(left=0)
     axes.legend(loc="upper right")
     axes.grid(alpha=0.3)
 

@@ -16,8 +16,8 @@ Rate = Callable[[str, int], "float | None"]
 
 @dataclass(frozen=True, slots=True)
 class RingFlow:
-    """A ring. rate_hz: records a second between the two looks, null at the first. fill: share of
-    the slots that hold a record (of the command queue: that wait). backlog: of the slowest consumer.
+    """A ring. rate_hz: records a second between two looks, null at the first. fill: share of the
+    slots that hold a record (of the queue: that wait). backlog: of the slowest consumer.
     """
 
     name: str

@@ -19,7 +19,7 @@ def make_app() -> typer.Typer:
         name="mxrc-shm",
         help="Look into the shared-memory segment of an instance, live or dead.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         pretty_exceptions_enable=False,
     )
     register_all(app, shm)

@@ -1,0 +1,1 @@
+"""Files that other tools open; one module per format with `write(recording, file)`."""
