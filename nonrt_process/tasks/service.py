@@ -27,7 +27,6 @@ from nonrt_process.tasks import definitions
 from nonrt_process.tasks.book import Book
 from nonrt_process.tasks.execution import FINAL, Execution, Transition
 from nonrt_process.tasks.journal import Journal
-from shared.core import now_ns
 from shared.enums import RtState
 from shared.sqlite_store import StoreError
 from shared.state_block import read_state
@@ -107,7 +106,7 @@ class Tasks:
         status = segment.rt_status
         if int(status.state) == RtState.SHUTDOWN:
             raise NotPrimary("the RT process was stopped: start mxrc-rt")
-        age = now_ns() - int(status.heartbeat_ns)
+        age = self._context.clock.monotonic_ns() - int(status.heartbeat_ns)
         if age > RT_ABSENT_NS:
             raise NotPrimary(f"the RT process has not run a cycle for {age / 1e9:.0f} s")
 

@@ -18,7 +18,7 @@ from nonrt_process.interfaces import (
     UnknownDefinition,
     UnknownTask,
 )
-from nonrt_process.tasks import definitions, task_events
+from nonrt_process.tasks import definitions, service, task_events
 from nonrt_process.tasks.task_events import LOST
 from shared.config import load_config
 from shared.enums import RtEvent, RtState
@@ -108,6 +108,17 @@ def test_without_a_primary(tmp_path: Path) -> None:
         it.context.heart.segment = None
         with pytest.raises(NotPrimary, match="no RT process is attached"):
             it.start("wait_1")
+
+
+def test_an_rt_process_that_stays_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "RT_ABSENT_NS", 5_000_000_000)
+    with system(tmp_path) as it:
+        it.rt_crash()
+        it.context.clock.advance(4_000_000_000)
+        it.start("wait_1")
+        it.context.clock.advance(2_000_000_000)
+        with pytest.raises(NotPrimary, match="has not run a cycle for 6 s"):
+            it.start("wait_2")
 
 
 def test_a_task_that_fails_says_why(tmp_path: Path) -> None:
