@@ -236,7 +236,10 @@ struct mxrc_exec_config {
     uint64_t heartbeat_timeout_ns;
     uint32_t sched_policy; /* SCHED_* number of the RT thread */
     uint32_t priority;
-    uint64_t cpu_mask[16]; /* CPUs of the RT thread, all zero: as inherited */
+    uint64_t cpu_mask[16];  /* CPUs of the RT thread, all zero: as inherited */
+    uint64_t dl_runtime_ns; /* of SCHED_DEADLINE, else 0 */
+    uint64_t dl_deadline_ns;
+    uint64_t dl_period_ns;
     uint32_t commands_per_cycle;
     uint32_t axis_count;
     struct mxrc_axis_config axis[MXRC_AXES];
@@ -261,6 +264,11 @@ struct mxrc_exec_restore {
     uint32_t driver_bytes;
     uint8_t driver[1088];
 };
+
+/* Scheduling policy of a thread (0: the caller); priority counts for FIFO and RR, the times for SCHED_DEADLINE (sched_setattr(2)).
+ * 0 or errno. */
+int mxrc_sched_set(uint32_t tid, uint32_t policy, uint32_t priority, uint64_t dl_runtime_ns,
+                   uint64_t dl_deadline_ns, uint64_t dl_period_ns);
 
 struct mxrc_exec; /* private to the core */
 
