@@ -382,6 +382,15 @@ class HealthReport(NamedTuple):
     checks: Mapping[str, Finding]
 
 
+class FailoverControl(Protocol):
+    """The failover manager (failover plugin)."""
+
+    def status(self) -> dict[str, Any]: ...
+
+    def reset(self) -> None:
+        """A person has looked: count restarts from zero, act again."""
+
+
 class HealthRegistry(Protocol):
     """Health of both processes (health plugin)."""
 

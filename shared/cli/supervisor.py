@@ -6,7 +6,6 @@ order; PR_SET_PDEATHSIG stops them too when `mxrc up` is killed. One thread, the
 
 from __future__ import annotations
 
-import collections
 import ctypes
 import os
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import IO, Final, Protocol
 
 from shared.clock import Clock
+from shared.failure_watch import RestartLimit
 from shared.startup import EX_CONFIG
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -75,8 +75,11 @@ class Child:
     status: int | None = None
     restarts: int = 0
     process: Process | None = None
-    _restarted_ns: collections.deque[int] = field(default_factory=collections.deque)
+    _limit: RestartLimit = field(init=False)
     _due_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self._limit = RestartLimit(lambda: self.policy)
 
     def start(self) -> None:
         """Start it now."""
@@ -98,6 +101,13 @@ class Child:
         """Pass a signal on, if it runs."""
         if self.state is State.RUNNING and self.process is not None:
             self.process.send_signal(number)
+
+    def reset(self) -> None:
+        """Somebody has looked into it: count restarts from zero, start what was given up."""
+        self._limit.clear()
+        if self.state is State.GIVEN_UP:
+            self.start()
+            self.say(f"{self.name}: started after a reset, pid {self.pid}")
 
     def stop_restarting(self) -> None:
         """From now on an end is an end."""
@@ -137,19 +147,16 @@ class Child:
             self.say(f"{self.name}: cannot start as it is configured; not started again")
             return
         now = self.clock.monotonic_ns()
-        window_ns = self.policy.restart_window_sec * 1_000_000_000
-        while self._restarted_ns and now - self._restarted_ns[0] >= window_ns:
-            self._restarted_ns.popleft()
-        if len(self._restarted_ns) >= self.policy.max_restart_count:
+        if self._limit.exhausted(now):
             self.state = State.GIVEN_UP
             self.say(
                 f"{self.name}: {_ending(status)}; MANUAL_INTERVENTION: "
                 f"{self.policy.max_restart_count} restarts within "
                 f"{self.policy.restart_window_sec} s are used up: find the cause in the log, "
-                "then start again"
+                "then `mxrc reset`"
             )
             return
-        self._restarted_ns.append(now)
+        self._limit.note(now)
         self._due_ns = now + self.policy.restart_delay_ms * 1_000_000
         self.state = State.WAITING
         self.say(f"{self.name}: {_ending(status)}; starting it again")

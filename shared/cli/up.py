@@ -20,6 +20,7 @@ from shared.cli.supervisor import Child, State, program, spawner
 from shared.clock import SystemClock
 from shared.config import Config
 from shared.core import ERROR_BYTES, MxrcError, error_buffer, lib
+from shared.reset_request import ResetWatch
 from shared.segment import SHM_DIRECTORY, Segment, object_name, process_alive
 from shared.startup import EX_CONFIG, EX_FAILURE, EX_OK, default_config_dir
 
@@ -129,6 +130,7 @@ class _Up:
         self._rt = child("rt_process", "mxrc-rt", "rt_process", failover.rt_process)
         self._nonrt = child("nonrt_process", "mxrc-nonrt", "nonrt_process", failover.non_rt_process)
         self._ever_ran = False
+        self._resets = ResetWatch(self._run_dir(), config.instance_name)
 
     def run(self) -> int:
         self._screen.say(f"instance {self._config.instance_name}: starting; Ctrl-C stops it")
@@ -149,6 +151,9 @@ class _Up:
             self._signals.reload = False
             for child in (self._rt, self._nonrt):
                 child.signal(signal.SIGHUP)
+        if self._resets.requested():
+            for child in (self._rt, self._nonrt):
+                child.reset()
         sample = self._monitor.sample()
         if sample is None:
             return
@@ -206,11 +211,14 @@ class _Up:
                 (SHM_DIRECTORY / object_name(instance).lstrip("/")).unlink()
                 self._screen.say("removed the segment of the RT process that was killed")
 
+    def _run_dir(self) -> Path:
+        """As the children have it."""
+        return Path(self._rt.environ.get("MXRC_INSTANCE__RUN_DIR", self._config.paths.run_dir))
+
     @contextlib.contextmanager
     def _instance_lock(self) -> Iterator[bool]:
         """The lock under which generations are made and replaced; False: not to be had."""
-        folder = Path(self._rt.environ.get("MXRC_INSTANCE__RUN_DIR", self._config.paths.run_dir))
-        path = folder / f"{self._config.instance_name}.lock"
+        path = self._run_dir() / f"{self._config.instance_name}.lock"
         error = error_buffer()
         descriptor = lib.mxrc_lock_file(bytes(path), LOCK_TIMEOUT_MS, error, ERROR_BYTES)
         try:

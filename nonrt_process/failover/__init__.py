@@ -1,0 +1,1 @@
+"""Failover: when the RT process counts as failed, what is done, and when to stop trying."""
