@@ -9,10 +9,10 @@ import numpy as np
 
 from shared.core import now_ns, to_text
 from shared.enums import EventKind, Level, RegionId
-from shared.inspector.processes import ProcessStatus, mutex_owner, processes, this_boot
+from shared.inspector.processes import FORMER, ProcessStatus, mutex_owner, processes, this_boot
 from shared.inspector.records import read_cycles, read_events
 from shared.inspector.rows import CycleRow, EventRow, Reading
-from shared.layout import Records
+from shared.layout import CYCLE_DTYPE, Records
 from shared.ring import RingReader
 from shared.segment import Segment
 from shared.state_block import read_state
@@ -56,7 +56,8 @@ class TaskUnderWay:
 class PostMortem:
     """What the dead left behind.
 
-    headline: one sentence. state: RT state of the newest whole state block, cycle state_cycle.
+    headline: one sentence. last_cycle: of the dead PRIMARY, null when it is another that died.
+    state: RT state of the newest whole state block, that of cycle state_cycle.
     misses_before: deadline misses in the last second before the end. unread: events that the log
     consumer had not taken yet. waiting_commands: accepted and not yet taken by RT.
     """
@@ -87,7 +88,7 @@ def post_mortem(segment: Segment) -> PostMortem | None:
     dead = deaths(segment, reading)
     if not dead:
         return None
-    cycles = read_cycles(segment, _last_second(segment)).records
+    cycles = _last_cycles(segment, dead[0])
     last = reading.cycles(cycles[-1:])
     state = read_state(segment) or {}
     tasks = tuple(_task(task) for task in state.get("tasks", ()))
@@ -95,7 +96,7 @@ def post_mortem(segment: Segment) -> PostMortem | None:
     told = _worth_telling(events.records)
     executive = state.get("executive", {})
     return PostMortem(
-        headline=_headline(dead[0], last, tasks, executive.get("state", "unknown")),
+        headline=_headline(dead[0], last, tasks),
         deaths=tuple(dead),
         state=str(executive.get("state", "unknown")),
         state_cycle=int(state.get("cycle", 0)),
@@ -148,16 +149,33 @@ def _how(segment: Segment, process: ProcessStatus) -> str:
     return "its RT thread had let go of the lease"
 
 
-def _headline(
-    death: Death, last: list[CycleRow], tasks: tuple[TaskUnderWay, ...], state: str
-) -> str:
+def _last_cycles(segment: Segment, death: Death) -> Records:
+    """The cycles of the last second of the dead: none of a process that runs no cycles."""
+    if death.role == FORMER:
+        records = read_cycles(segment).records
+        records = records[records["epoch"] < segment.epoch()]
+    elif death.role == "PRIMARY":
+        records = read_cycles(segment, _last_second(segment)).records
+    else:
+        return np.empty(0, CYCLE_DTYPE)
+    return records[-_last_second(segment) :]
+
+
+def _headline(death: Death, last: list[CycleRow], tasks: tuple[TaskUnderWay, ...]) -> str:
     ago = "" if death.ago_s is None else f" ({duration(death.ago_s)} ago)"
     when = f" at {death.last_sign[:23]}Z{ago}" if death.last_sign else ""
     text = f"{death.role} {death.who}, pid {death.pid}, died{when}"
-    if death.role == "PRIMARY":
-        cycle = f" after cycle {last[0].cycle}" if last else " before its first cycle"
-        work = ", ".join(f"{one.task_id} step {one.step} {one.action}".strip() for one in tasks)
-        text += f"{cycle} in state {state}; under way: {work or 'no task'}"
+    if death.role not in ("PRIMARY", FORMER):
+        return text
+    if not last:
+        return f"{text}; no cycle of it is left in the ring"
+    row = last[0]
+    text += f" after cycle {row.cycle} in state {row.state}"
+    if death.role == FORMER:
+        work = f"{row.task} step {row.step} {row.action}".strip() if row.task else ""
+        return f"{text}; under way: {work or 'no task'}; another process took over"
+    work = ", ".join(f"{one.task_id} step {one.step} {one.action}".strip() for one in tasks)
+    return f"{text}; under way: {work or 'no task'}"
     return text
 
 

@@ -13,6 +13,7 @@ from shared.segment import Segment, process_alive
 
 SILENT_MS: Final = 500.0
 """An RT thread or a Non-RT heart that has not beaten for so long does not work."""
+FORMER: Final = "FORMER PRIMARY"
 _STATES: Final = {"T": "stopped by a signal", "t": "stopped by a debugger", "Z": "zombie"}
 
 
@@ -20,9 +21,10 @@ _STATES: Final = {"T": "stopped by a signal", "t": "stopped by a debugger", "Z":
 class ProcessStatus:
     """A process of the segment.
 
-    role: PRIMARY, STANDBY, NONE or NON_RT. condition: "alive", "silent" (its process lives, its
-    heartbeat does not), "dead", "stopped" (left in order). heartbeat_ns: CLOCK_MONOTONIC, 0: never.
-    age_ms: of the heartbeat; null for another boot. remark: what is known beyond that.
+    role: PRIMARY, FORMER PRIMARY, STANDBY, NONE or NON_RT. condition: "alive", "silent" (its
+    process lives, its heartbeat does not), "dead", "stopped" (left in order). heartbeat_ns: of
+    CLOCK_MONOTONIC, 0: never. age_ms: of the heartbeat; null for another boot. remark: what is
+    known beyond that.
     """
 
     name: str
@@ -85,7 +87,10 @@ def _member(
     main = int(member.main_heartbeat_ns)
     if condition == "silent" and now is not None and now - main < SILENT_MS * 4e6:
         remark = _joined(remark, "its main thread still beats")
-    role = "PRIMARY" if is_primary else role
+    if is_primary:
+        role = "PRIMARY"
+    elif role == "PRIMARY":
+        role = FORMER  # its successor has the lease; the place is as it left it
     return ProcessStatus(name, role, pid, tid, condition, heartbeat, _age(now, heartbeat), remark)
 
 

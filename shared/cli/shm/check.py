@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
         instance: Instance = None,
         config_dir: ConfigDir = None,
         as_json: Json = False,
-    ) -> int:
+    ) -> None:
         """Magic, hash, sequence words, CRCs, heartbeats, cursors, locks.
 
         Exit status 0: good, 1: bad, 2: there is no segment.
@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
             note(f"there is no segment of instance {name} in /dev/shm")
             if as_json:
                 print_model(None)
-            return EX_NONE
+            raise typer.Exit(EX_NONE)
         if as_json:
             print_model(report)
         else:
@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
                 for verdict in ("good", "note", "bad")
             ]
             typer.echo(f"{name}: {report.verdict} ({', '.join(counts)})")
-        return EX_BAD if report.verdict == "bad" else EX_GOOD
+        raise typer.Exit(EX_BAD if report.verdict == "bad" else EX_GOOD)
 
 
 def lock_file(config_dir: Path | None, instance: str) -> Path | None:

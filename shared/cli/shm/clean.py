@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
         instance: Instance = None,
         config_dir: ConfigDir = None,
         as_json: Json = False,
-    ) -> int:
+    ) -> None:
         """Remove dead generations, under their lock; never one that a process uses.
 
         What a dead generation tells is gone then: look at it, or export it, before. A restart goes
@@ -64,7 +64,7 @@ def register(app: typer.Typer) -> None:
             print_rows(as_dicts(results), columns)
         else:
             note("there is nothing to remove")
-        return 1 if any(not one.removed for one in results) else 0
+        raise typer.Exit(1 if any(not one.removed for one in results) else 0)
 
 
 def _left(one: Candidate, why: str) -> Cleaned:

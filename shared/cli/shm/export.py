@@ -37,8 +37,8 @@ def register(app: typer.Typer) -> None:
             Format,
             typer.Argument(
                 metavar="FORMAT",
-                help="csv, parquet (pip install 'mxrc[parquet]'), mcap (Foxglove, PlotJuggler; "
-                "pip install 'mxrc[mcap]') or perfetto (ui.perfetto.dev).",
+                help="csv, parquet (extra `parquet`), mcap (for Foxglove and PlotJuggler; extra "
+                "`mcap`) or perfetto (ui.perfetto.dev).",
             ),
         ],
         what: Annotated[

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         config_dir: ConfigDir = None,
         as_json: Json = False,
     ) -> None:
-        """PNG of the cycles in the ring; needs matplotlib: pip install 'mxrc[plot]'."""
+        """PNG of the cycles in the ring, in the manner of cyclictest; needs the extra `plot`."""
         from shared.cli.errors import CommandError
         from shared.cli.output import print_model
         from shared.cli.segment import chosen_instance, open_segment, since_ns
