@@ -8,6 +8,7 @@
 #include "error.h"
 #include "exec_commands.h"
 #include "grid.h"
+#include "handover.h"
 #include "heartbeat.h"
 #include "law_step.h"
 #include "lease.h"
@@ -141,7 +142,9 @@ int mxrc_exec_cycle(struct mxrc_exec *exec)
     mxrc_record_publish(exec);
     mxrc_phase(exec, MXRC_AT_RECORD);
     end_slot(exec);
-    return exec->finished ? 1 : 0;
+    if (exec->finished)
+        return 1;
+    return mxrc_handover_due(exec) ? EAGAIN : 0;
 }
 
 /* ---- before the first ---- */
@@ -210,10 +213,15 @@ int mxrc_exec_begin(struct mxrc_exec *exec, char *error, size_t error_bytes)
     getrusage(RUSAGE_THREAD, &exec->usage);
     mxrc_prefault_segment(exec->segment);
     int result = mxrc_lease_acquire(exec, &owner_died, error, error_bytes);
-    if (result)
-        return result;
+    return result ? result : mxrc_exec_enter(exec, owner_died, error, error_bytes);
+}
+
+/* Of a STANDBY every cycle counts from the first: it is warm. */
+int mxrc_exec_enter(struct mxrc_exec *exec, int owner_died, char *error, size_t error_bytes)
+{
+    int result = 0;
     exec->started_ns = exec->now.wake_ns = mxrc_exec_now(exec);
-    exec->warmup_left = exec->config.warmup_cycles;
+    exec->warmup_left = exec->was_standby ? 0 : exec->config.warmup_cycles;
     mxrc_misses_begin(exec);
     if (exec->law->init(exec->law_state, exec->law_parameters, exec->config.axis_count,
                         mxrc_cycle_seconds(exec)))

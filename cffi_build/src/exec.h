@@ -11,13 +11,18 @@
 #include "mxrc/core.h"
 #include "mxrc/driver.h"
 #include "mxrc/law.h"
+#include "watch.h"
 
 #define MXRC_ALL_EVENTS 256 /* ids of log templates are below */
 
 /* Points at which a test may end the thread as a crash would. */
 enum mxrc_phase {
-    MXRC_AT_LEASE = 0, /* mutex held, epoch not raised */
-    MXRC_AT_EPOCH,     /* epoch raised, rings not recovered */
+    MXRC_AT_JUDGED = 0, /* standby: the PRIMARY was judged, nothing done yet */
+    MXRC_AT_TAKEN,      /* standby: owner and epoch swapped, epoch not admitted */
+    MXRC_AT_FENCED,     /* standby: epoch admitted, old process not killed */
+    MXRC_AT_KILLED,     /* standby: mutex not taken */
+    MXRC_AT_LEASE,      /* mutex held, epoch not raised */
+    MXRC_AT_EPOCH,      /* epoch raised, rings not recovered */
     MXRC_AT_RESTORED,
     MXRC_AT_WAKE,
     MXRC_AT_INPUTS,
@@ -94,6 +99,20 @@ struct mxrc_outside {
     uint32_t result;
 };
 
+/* What a STANDBY knows of the PRIMARY. */
+struct mxrc_standby {
+    struct mxrc_watch watch;
+    uint64_t owner;     /* word of the lease that is watched */
+    uint64_t due_ns;    /* next look */
+    int pidfd;          /* of the owner's process, -1: none */
+    uint32_t ended;     /* looks in a row that found that process ended */
+    uint32_t stuck;     /* it was said that the mutex is not to be had */
+    uint32_t gave_way;  /* the lease was left to the one it was meant for */
+    uint64_t fenced_ns; /* when the lease was taken from one that had the mutex, 0: not */
+    uint32_t owner_died;
+    uint32_t reserved;
+};
+
 struct mxrc_exec {
     struct mxrc_segment *segment;
     struct mxrc_exec_config config;
@@ -112,6 +131,9 @@ struct mxrc_exec {
     uint32_t cpu;
     uint64_t started_ns;
     uint64_t warmup_left;
+    struct mxrc_standby standby;
+    uint32_t handover_slots; /* it has been put off for so many */
+    uint32_t was_standby;
 
     /* state machine */
     uint32_t state;
@@ -185,8 +207,11 @@ struct mxrc_exec {
     char begin_error[256];
     char placement_warning[256];
 
-    void (*at_phase)(void *context, uint32_t phase); /* tests; NULL in production */
+    /* tests; NULL and 0 in production */
+    void (*at_phase)(void *context, uint32_t phase);
     void *at_phase_context;
+    uint32_t spare_old; /* a take-over does not kill */
+    uint32_t reserved2;
 };
 
 static inline void mxrc_phase(const struct mxrc_exec *exec, uint32_t phase)
@@ -196,6 +221,9 @@ static inline void mxrc_phase(const struct mxrc_exec *exec, uint32_t phase)
 }
 
 uint64_t mxrc_exec_now(struct mxrc_exec *exec);
+
+/* The part of mxrc_exec_begin that follows the lease: recover, restore, enter the grid. Gives the lease back on failure. */
+int mxrc_exec_enter(struct mxrc_exec *exec, int owner_died, char *error, size_t error_bytes);
 
 /* A law other than the built-in one; before begin. 0, or EINVAL with what does not fit. */
 int mxrc_exec_use_law(struct mxrc_exec *exec, const struct mxrc_law *law, const double *parameters,

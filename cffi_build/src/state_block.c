@@ -96,3 +96,15 @@ int mxrc_state_block_restore(struct mxrc_exec *exec)
     exec->now.cycle = block->cycle;
     return 1;
 }
+
+int mxrc_state_block_state(struct mxrc_exec *exec)
+{
+    struct mxrc_executive_state state;
+    if (!mxrc_state_read(exec->segment, &exec->block))
+        return -1;
+    const struct mxrc_state_section *found = find(&exec->block, MXRC_SECTION_EXECUTIVE);
+    if (!found || found->bytes != sizeof state)
+        return -1;
+    memcpy(&state, (const uint8_t *)&exec->block + found->offset, sizeof state);
+    return (int)state.state;
+}

@@ -23,6 +23,9 @@ void mxrc_state_block_write(struct mxrc_exec *exec);
  * none, else minus the id of the section that spoils it. */
 int mxrc_state_block_restore(struct mxrc_exec *exec);
 
+/* RT state in the newest valid block, -1: there is none. */
+int mxrc_state_block_state(struct mxrc_exec *exec);
+
 /* Registers the sections there are. 0 or ENOSPC. */
 int mxrc_sections_register(struct mxrc_exec *exec);
 

@@ -1,18 +1,16 @@
 /* thread.c: the RT thread: made by the main thread, placed by itself. */
-#define _GNU_SOURCE /* CPU affinity, thread names, sem_clockwait */
+#define _GNU_SOURCE /* sem_clockwait */
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "error.h"
 #include "exec.h"
+#include "placement.h"
+#include "standby.h"
 
 #define STACK_BYTES (512 * 1024)
 #define PREFAULT_BYTES (256 * 1024)
@@ -28,57 +26,29 @@ static void __attribute__((noinline)) prefault_stack(void)
     mlock((const void *)(uintptr_t)page, sizeof page);
 }
 
-static void warn(struct mxrc_exec *exec, const char *what, int problem)
+/* Until it is PRIMARY: 0, 1 when STOP came first, else an errno. */
+static int stand_by(struct mxrc_exec *exec)
 {
-    size_t used = strlen(exec->placement_warning);
-    snprintf(exec->placement_warning + used, sizeof exec->placement_warning - used, "%s%s: %s",
-             used ? "; " : "", what, strerror(problem));
-}
-
-static void set_affinity(struct mxrc_exec *exec)
-{
-    cpu_set_t set;
-    int any = 0;
-    _Static_assert(sizeof set >= sizeof exec->config.cpu_mask, "a CPU set holds the mask");
-    CPU_ZERO(&set);
-    for (uint32_t cpu = 0; cpu < 64 * 16; cpu++) {
-        if (!(exec->config.cpu_mask[cpu / 64] >> (cpu % 64) & 1))
-            continue;
-        CPU_SET(cpu, &set);
-        any = 1;
-    }
-    if (any && sched_setaffinity(0, sizeof set, &set))
-        warn(exec, "the RT thread is not pinned to its CPUs", errno);
-}
-
-static void set_policy(struct mxrc_exec *exec)
-{
-    int policy = (int)exec->config.sched_policy;
-    struct sched_param parameter = {.sched_priority = (int)exec->config.priority};
-    if (policy == SCHED_OTHER)
-        parameter.sched_priority = 0;
-    if (sched_setscheduler(0, policy, &parameter))
-        warn(exec, "the RT thread does not have its scheduling policy and priority", errno);
-}
-
-static void place(struct mxrc_exec *exec)
-{
-    if (exec->config.thread_name[0])
-        pthread_setname_np(pthread_self(), exec->config.thread_name);
-    prctl(PR_SET_TIMERSLACK, 1);
-    set_affinity(exec);
-    set_policy(exec);
-    prefault_stack();
+    exec->begin_error[0] = '\0';
+    mxrc_standby_begin(exec);
+    sem_post(&exec->begun);
+    return mxrc_standby_run(exec, exec->begin_error, sizeof exec->begin_error);
 }
 
 static void *rt_thread(void *argument)
 {
     struct mxrc_exec *exec = argument;
-    place(exec);
+    mxrc_place(exec);
+    prefault_stack();
     int result = mxrc_exec_begin(exec, exec->begin_error, sizeof exec->begin_error);
     int begun = result == 0;
-    mxrc_store_release32(&exec->outside.result, (uint32_t)result);
-    sem_post(&exec->begun);
+    if (result == EBUSY && exec->config.standby) {
+        begun = 1;
+        result = stand_by(exec);
+    } else {
+        mxrc_store_release32(&exec->outside.result, (uint32_t)result);
+        sem_post(&exec->begun);
+    }
     while (result == 0)
         result = mxrc_exec_cycle(exec);
     if (begun) {
@@ -165,4 +135,9 @@ int mxrc_exec_join(struct mxrc_exec *exec, int timeout_ms)
 int mxrc_exec_result(const struct mxrc_exec *exec)
 {
     return (int)mxrc_load_acquire32(&exec->outside.result);
+}
+
+const char *mxrc_exec_reason(const struct mxrc_exec *exec)
+{
+    return exec->begin_error;
 }

@@ -237,6 +237,10 @@ struct mxrc_exec_config {
     uint32_t sched_policy; /* SCHED_* number of the RT thread */
     uint32_t priority;
     uint64_t cpu_mask[16];  /* CPUs of the RT thread, all zero: as inherited */
+    uint64_t standby_mask[16]; /* other CPUs that it may use while it is STANDBY */
+    uint64_t stall_timeout_ns; /* a PRIMARY silent for longer is taken over from; three cycles at least */
+    uint32_t standby; /* 1: where another process is PRIMARY, wait for its lease; 0: EBUSY */
+    uint32_t reserved1;
     uint64_t dl_runtime_ns; /* of SCHED_DEADLINE, else 0 */
     uint64_t dl_deadline_ns;
     uint64_t dl_period_ns;
@@ -275,16 +279,22 @@ struct mxrc_exec; /* private to the core */
 struct mxrc_exec *mxrc_exec_new(struct mxrc_segment *segment, const struct mxrc_exec_config *config,
                                 char *error, size_t error_bytes);
 /* Creates the RT thread (stack prefaulted and locked, affinity and policy set by the thread itself before its first cycle) and waits
- * until it is PRIMARY. 0, with `error` empty or saying what of its placement could not be had; else why it does not run: EBUSY when another
- * process is PRIMARY. */
+ * until it is PRIMARY or, with `standby`, STANDBY. 0, with `error` empty or saying what of its placement could not be had; else why it
+ * does not run: EBUSY when another process is PRIMARY. */
 int mxrc_exec_start(struct mxrc_exec *exec, char *error, size_t error_bytes);
 /* Before start: go on from this where the segment has no valid state block. The set-points become the measured positions, so that
  * nothing moves at the start; an axis that is elsewhere than its checkpoint says is logged. Tasks are not part of it. 0 or EINVAL. */
 int mxrc_exec_restore(struct mxrc_exec *exec, const struct mxrc_exec_restore *restore, char *error, size_t error_bytes);
 int mxrc_exec_running(const struct mxrc_exec *exec);        /* 1 while the thread has not ended */
 int mxrc_exec_join(struct mxrc_exec *exec, int timeout_ms); /* 0 ended, ETIMEDOUT */
-int mxrc_exec_result(const struct mxrc_exec *exec);         /* 0: ended by STOP; else an errno */
+/* 0: ended by STOP. EAGAIN: handed over as asked; a new executive in this process becomes STANDBY. ESTALE: another process
+ * has taken over while this one stood still. Else an errno. */
+int mxrc_exec_result(const struct mxrc_exec *exec);
+const char *mxrc_exec_reason(const struct mxrc_exec *exec); /* of the result; "": none; after the thread has ended */
 void mxrc_exec_free(struct mxrc_exec *exec);
+/* Asks the PRIMARY, which this process is, to hand over to a STANDBY (index of the member) at the end of a cycle. 0; EINVAL: not
+ * such a STANDBY; EBUSY: another hand-over is under way; EPERM: this process is not PRIMARY. */
+int mxrc_handover_request(struct mxrc_exec *exec, int member);
 /* From the process's main thread, lock-free mailbox: enum mxrc_rt_event. 0, or EAGAIN when the last one was not taken yet. */
 int mxrc_exec_post(struct mxrc_exec *exec, uint32_t rt_event);
 /* Live settings: taken over at the start of a cycle. */
@@ -310,7 +320,7 @@ struct mxrc_fake_clock {
 };
 int mxrc_exec_use_clock(struct mxrc_exec *exec, struct mxrc_fake_clock *clock);
 int mxrc_exec_begin(struct mxrc_exec *exec, char *error, size_t error_bytes);
-int mxrc_exec_cycle(struct mxrc_exec *exec); /* 0 go on, 1 ended by STOP, else errno */
+int mxrc_exec_cycle(struct mxrc_exec *exec); /* 0 go on, 1 ended by STOP, else as mxrc_exec_result */
 void mxrc_exec_end(struct mxrc_exec *exec);
 
 /* State table of the contract: the next state, or -1 where the event is refused. `before` is the state SAFE_MODE was entered from. */
