@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from rt_process.isolation import isolation_reasons
 from rt_process.reasons import Reason, refuse_if_exclusive
-from rt_process.system import System
+from rt_process.system import SCHED_DEADLINE, System
 from shared.config import Config
 from shared.config.machine import Machine, format_cpu_list, non_rt_cpus, rt_cpus
 from shared.config.models.cpu_affinity import ProcessAffinity
+from shared.kernel.isolation import isolation_document
 from shared.startup import Refused
 
 POLICIES: Final = {
     "SCHED_OTHER": os.SCHED_OTHER,
     "SCHED_FIFO": os.SCHED_FIFO,
     "SCHED_RR": os.SCHED_RR,
+    "SCHED_DEADLINE": SCHED_DEADLINE,
 }
 MAX_CPUS: Final = 1024
 _WHERE: Final = "cpu_affinity.json: $.rt_process"
@@ -33,7 +36,11 @@ _GRANT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What is in force for the RT thread and the main thread; policy as in sched(7)."""
+    """What is in force for the RT thread and the main thread; policy as in sched(7).
+
+    deadline_ns: runtime, deadline and period of SCHED_DEADLINE, else zero. machine: what the kernel
+    does for these CPUs.
+    """
 
     policy: str
     priority: int
@@ -42,6 +49,8 @@ class Placement:
     isolation: str
     reasons: tuple[Reason, ...] = ()
     configured: dict[str, Any] = field(default_factory=dict)
+    deadline_ns: tuple[int, int, int] = (0, 0, 0)
+    machine: dict[str, Any] = field(default_factory=dict)
 
     @property
     def policy_number(self) -> int:
@@ -57,6 +66,8 @@ class Placement:
                 "cpu_cores": list(self.cpus),
                 "isolation_mode": self.isolation,
                 "main_thread_cpu_cores": list(self.main_cpus),
+                **({"dl_ns": list(self.deadline_ns)} if any(self.deadline_ns) else {}),
+                **self.machine,
             },
         }
 
@@ -75,7 +86,8 @@ def plan(config: Config, system: System, machine: Machine) -> Placement:
     reasons: list[Reason] = []
     cpus = _cpus(config, system, machine, reasons)
     policy, priority = _scheduling(affinity, system, reasons)
-    isolation = _isolation(affinity, cpus, system, machine, reasons)
+    isolation = replace(system.isolation(), isolated=machine.isolated_cpus())
+    reasons += isolation_reasons(affinity.isolation_mode, cpus, isolation)
     for thread in affinity.threads:
         reasons.append(
             Reason(
@@ -89,8 +101,11 @@ def plan(config: Config, system: System, machine: Machine) -> Placement:
         priority=priority,
         cpus=cpus,
         main_cpus=_main_cpus(config, cpus, system, machine),
-        isolation=isolation,
+        isolation=isolation.mode(cpus),
         reasons=tuple(reasons),
+        deadline_ns=_deadline_ns(affinity) if policy == "SCHED_DEADLINE" else (0, 0, 0),
+        machine=isolation_document(isolation, cpus, system.interrupts(cpus))
+        | {"throttling": str(system.throttling())},
         configured={
             "policy": affinity.policy,
             "priority": affinity.priority,
@@ -102,14 +117,8 @@ def plan(config: Config, system: System, machine: Machine) -> Placement:
 
 
 def _refuse_impossible(config: Config, system: System) -> None:
-    affinity = config.cpu_affinity.rt_process
-    if affinity.policy not in POLICIES:
-        raise Refused(
-            f"{_WHERE}.policy: found {affinity.policy}: the executive does not run under it yet: "
-            "use SCHED_FIFO"
-        )
-    real_time = affinity.policy != "SCHED_OTHER"
-    if config.rt_schedule.wait.mode == "busy" and real_time and system.throttled():
+    real_time = config.cpu_affinity.rt_process.policy != "SCHED_OTHER"
+    if config.rt_schedule.wait.mode == "busy" and real_time and system.throttling().in_force:
         raise Refused(
             "rt_schedule.json: $.wait.mode: found busy: must not be used while the kernel "
             "throttles real-time threads: sysctl -w kernel.sched_rt_runtime_us=-1, or use hybrid"
@@ -144,11 +153,25 @@ def _scheduling(
 ) -> tuple[str, int]:
     if affinity.policy == "SCHED_OTHER":
         return affinity.policy, 0
-    number = POLICIES[affinity.policy]
-    error = _try(lambda: system.set_scheduler(0, number, affinity.priority))
+    deadline = affinity.policy == "SCHED_DEADLINE"
+    if deadline:
+        error = _try(lambda: system.set_deadline(0, _deadline_ns(affinity)))
+    else:
+        number = POLICIES[affinity.policy]
+        error = _try(lambda: system.set_scheduler(0, number, affinity.priority))
     _try(lambda: system.set_scheduler(0, os.SCHED_OTHER, 0))
     if error is None:
         return affinity.policy, affinity.priority
+    if deadline:
+        reasons.append(
+            Reason(
+                f"SCHED_DEADLINE refused ({error}), the RT thread runs with SCHED_OTHER",
+                "the kernel takes a pinned deadline thread only in a cpuset partition whose CPUs "
+                "are all in cpu_cores, with CAP_SYS_NICE, and when runtime/period fits beside the "
+                "other deadline threads: `mxrc cpuset create`, or use SCHED_FIFO",
+            )
+        )
+        return "SCHED_OTHER", 0
     reasons.append(
         Reason(
             f"no right to {affinity.policy} priority {affinity.priority} ({error}), "
@@ -159,42 +182,10 @@ def _scheduling(
     return "SCHED_OTHER", 0
 
 
-def _isolation(
-    affinity: ProcessAffinity,
-    cpus: tuple[int, ...],
-    system: System,
-    machine: Machine,
-    reasons: list[Reason],
-) -> str:
-    """The isolation mode really in force."""
-    by_boot = machine.isolated_cpus().issuperset(cpus)
-    by_cpuset = system.cpuset_partition().issuperset(cpus)
-    in_force = {
-        (True, True): "HYBRID",
-        (True, False): "ISOLCPUS",
-        (False, True): "CGROUPS",
-        (False, False): "NONE",
-    }[by_boot, by_cpuset]
-    mode = affinity.isolation_mode
-    shown = format_cpu_list(frozenset(cpus))
-    if mode in ("ISOLCPUS", "HYBRID") and not by_boot:
-        reasons.append(
-            Reason(
-                f"CPU {shown} is not isolated (isolation in force: {in_force})",
-                f"boot with isolcpus={shown} nohz_full={shown} rcu_nocbs={shown}, "
-                "or set isolation_mode NONE",
-            )
-        )
-    if mode in ("CGROUPS", "HYBRID") and not by_cpuset:
-        reasons.append(
-            Reason(
-                f"CPU {shown} is not in a cpuset partition of this process "
-                f"(isolation in force: {in_force})",
-                "make its cgroup a partition (cpuset.cpus.partition = isolated), "
-                "or set isolation_mode NONE",
-            )
-        )
-    return in_force
+def _deadline_ns(affinity: ProcessAffinity) -> tuple[int, int, int]:
+    times_us = (affinity.dl_runtime_us, affinity.dl_deadline_us, affinity.dl_period_us)
+    runtime, deadline, period = (1000 * (time or 0) for time in times_us)
+    return runtime, deadline, period
 
 
 def _main_cpus(
@@ -219,5 +210,11 @@ def _try(call: Callable[[], None]) -> str | None:
 
 def move_thread(placement: Placement, thread: int, system: System) -> None:
     """Put a running thread where the placement says; raises OSError."""
-    system.set_scheduler(thread, placement.policy_number, placement.priority)
+    if placement.policy != "SCHED_DEADLINE":
+        system.set_scheduler(thread, placement.policy_number, placement.priority)
+        system.set_affinity(thread, placement.cpus)
+        return
+    # The kernel looks at the affinity when it admits a deadline thread, and keeps it from then on.
+    system.set_scheduler(thread, os.SCHED_OTHER, 0)
     system.set_affinity(thread, placement.cpus)
+    system.set_deadline(thread, placement.deadline_ns)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-_RT_RUNTIME = Path("/proc/sys/kernel/sched_rt_runtime_us")
-_RT_PERIOD = Path("/proc/sys/kernel/sched_rt_period_us")
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
+from shared.core import lib, system_error
+from shared.kernel.files import KernelFiles
+from shared.kernel.interrupts import Interrupt, interrupts_on
+from shared.kernel.isolation import Isolation, read_isolation
+from shared.kernel.throttling import Throttling, read_throttling
+
+SCHED_DEADLINE: Final = 6
 
 
 class System(Protocol):
@@ -18,17 +21,26 @@ class System(Protocol):
     def allowed_cpus(self) -> frozenset[int]:
         """CPUs that this process may be put on."""
 
+    def affinity_now(self, thread: int) -> frozenset[int]:
+        """CPUs that it may run on now. Raises OSError."""
+
     def set_affinity(self, thread: int, cpus: Iterable[int]) -> None:
         """Raises OSError."""
 
     def set_scheduler(self, thread: int, policy: int, priority: int) -> None:
         """Raises OSError."""
 
-    def throttled(self) -> bool:
+    def set_deadline(self, thread: int, times_ns: tuple[int, int, int]) -> None:
+        """SCHED_DEADLINE with runtime, deadline and period. Raises OSError."""
+
+    def throttling(self) -> Throttling:
         """Whether the kernel takes the CPU from real-time threads that never sleep."""
 
-    def cpuset_partition(self) -> frozenset[int]:
-        """CPUs of the cpuset partition that this process is in; empty when it is in none."""
+    def isolation(self) -> Isolation:
+        """How far CPUs are kept free of other work."""
+
+    def interrupts(self, cpus: Iterable[int]) -> tuple[Interrupt, ...]:
+        """Interrupts that are delivered to one of `cpus`."""
 
 
 class LinuxSystem:
@@ -37,9 +49,13 @@ class LinuxSystem:
     def __init__(self) -> None:
         # What the cpuset allows; a later set_affinity of this process must not count.
         self._allowed = frozenset(os.sched_getaffinity(0))
+        self._files = KernelFiles()
 
     def allowed_cpus(self) -> frozenset[int]:
         return self._allowed
+
+    def affinity_now(self, thread: int) -> frozenset[int]:
+        return frozenset(os.sched_getaffinity(thread))
 
     def set_affinity(self, thread: int, cpus: Iterable[int]) -> None:
         os.sched_setaffinity(thread, cpus)
@@ -47,39 +63,16 @@ class LinuxSystem:
     def set_scheduler(self, thread: int, policy: int, priority: int) -> None:
         os.sched_setscheduler(thread, policy, os.sched_param(priority))
 
-    def throttled(self) -> bool:
-        runtime, period = _number(_RT_RUNTIME), _number(_RT_PERIOD)
-        return runtime is not None and runtime >= 0 and (period is None or runtime < period)
+    def set_deadline(self, thread: int, times_ns: tuple[int, int, int]) -> None:
+        error = lib.mxrc_sched_set(thread, SCHED_DEADLINE, 0, *times_ns)
+        if error:
+            raise OSError(error, system_error(error))
 
-    def cpuset_partition(self) -> frozenset[int]:
-        from shared.config.machine import parse_cpu_list
+    def throttling(self) -> Throttling:
+        return read_throttling(self._files)
 
-        for group in _cgroup_path(Path("/proc/self/cgroup")):
-            try:
-                kind = (group / "cpuset.cpus.partition").read_text(encoding="ascii").strip()
-                if kind in ("root", "isolated"):
-                    text = (group / "cpuset.cpus.effective").read_text(encoding="ascii")
-                    return parse_cpu_list(text)
-            except (OSError, ValueError):
-                continue
-        return frozenset()
+    def isolation(self) -> Isolation:
+        return read_isolation(self._files)
 
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-
-
-def _cgroup_path(file: Path) -> list[Path]:
-    """The cgroup (v2) of this process and those above it, without the root."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        if line.startswith("0::/"):
-            group = _CGROUP_ROOT / line[4:]
-            return [one for one in (group, *group.parents) if _CGROUP_ROOT in one.parents]
-    return []
+    def interrupts(self, cpus: Iterable[int]) -> tuple[Interrupt, ...]:
+        return interrupts_on(self._files, cpus)

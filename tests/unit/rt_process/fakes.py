@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.enums import RtEvent
+from shared.kernel.cpusets import Cpuset
+from shared.kernel.interrupts import Interrupt
+from shared.kernel.isolation import Isolation
+from shared.kernel.throttling import Throttling
 
 
 @dataclass
@@ -21,9 +25,13 @@ class FakeSystem:
     partition: frozenset[int] = frozenset()
     affinity: dict[int, tuple[int, ...]] = field(default_factory=dict)
     scheduler: dict[int, tuple[int, int]] = field(default_factory=dict)
+    deadline: dict[int, tuple[int, int, int]] = field(default_factory=dict)
 
     def allowed_cpus(self) -> frozenset[int]:
         return self.allowed
+
+    def affinity_now(self, thread: int) -> frozenset[int]:
+        return frozenset(self.affinity.get(thread, self.allowed))
 
     def set_affinity(self, thread: int, cpus: Iterable[int]) -> None:
         if not self.allowed.issuperset(cpus):
@@ -35,11 +43,20 @@ class FakeSystem:
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
         self.scheduler[thread] = (policy, priority)
 
-    def throttled(self) -> bool:
-        return self.is_throttled
+    def set_deadline(self, thread: int, times_ns: tuple[int, int, int]) -> None:
+        # As the kernel does for a pinned thread outside of an exclusive cpuset.
+        if not self.may_real_time or not self.partition:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        self.deadline[thread] = times_ns
 
-    def cpuset_partition(self) -> frozenset[int]:
-        return self.partition
+    def throttling(self) -> Throttling:
+        return Throttling(950_000, 1_000_000, in_force=self.is_throttled, fair_server=False)
+
+    def isolation(self) -> Isolation:
+        return Isolation(cpuset=Cpuset(2, "/mxrc", self.partition, bool(self.partition), "none"))
+
+    def interrupts(self, cpus: Iterable[int]) -> tuple[Interrupt, ...]:
+        return ()
 
 
 @dataclass

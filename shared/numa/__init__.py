@@ -1,0 +1,1 @@
+"""Memory placement: libnuma, and where the pages of a process are."""
