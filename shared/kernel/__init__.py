@@ -1,1 +1,1 @@
-"""What this kernel does with CPUs, read from /proc and /sys; nothing is changed but in cpuset.py."""
+"""What this kernel does with CPUs, read from /proc and /sys."""
