@@ -1,9 +1,9 @@
 """Whether the kernel takes the CPU from a real-time thread that never sleeps.
 
 Until Linux 6.11, and later with CONFIG_RT_GROUP_SCHED, sched_rt_runtime_us of each
-sched_rt_period_us is all that FIFO and RR threads of a CPU get. Otherwise, from 6.12 on, a deadline
-server gives starving ordinary threads their share (fair_server), and a CPU that nobody else wants is
-left to its real-time thread; sched_rt_runtime_us then only admits deadline threads.
+sched_rt_period_us is all that FIFO and RR threads of a CPU get. Otherwise, from 6.12 on, a
+deadline server gives starving ordinary threads their share (fair_server), and a CPU that nobody
+else wants is left to its real-time thread; sched_rt_runtime_us then only admits deadline threads.
 """
 
 from __future__ import annotations

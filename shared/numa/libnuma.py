@@ -68,7 +68,18 @@ class Numa(Protocol):
         """Node of each page, or a negative errno (absent: -2)."""
 
     def move(self, addresses: Sequence[int], node: int, *, shared: bool) -> list[int]:
-        """Move pages; node of each afterwards or a negative errno. shared: also those others map."""
+        """Move pages; node of each then, or a negative errno. shared: also what others map."""
+
+
+def _load() -> tuple[Any, Any]:
+    ffi = cffi.FFI()
+    ffi.cdef(_DECLARATIONS)
+    try:
+        return ffi, ffi.dlopen("libnuma.so.1")
+    except OSError:
+        raise NumaUnavailableError(
+            "libnuma is not installed, no memory policy is set", "install libnuma1 (numactl)"
+        ) from None
 
 
 class LibNuma:
@@ -76,14 +87,7 @@ class LibNuma:
 
     def __init__(self) -> None:
         """Raises NumaUnavailableError."""
-        self._ffi = cffi.FFI()
-        self._ffi.cdef(_DECLARATIONS)
-        try:
-            self._lib: Any = self._ffi.dlopen("libnuma.so.1")
-        except OSError:
-            raise NumaUnavailableError(
-                "libnuma is not installed, no memory policy is set", "install libnuma1 (numactl)"
-            ) from None
+        self._ffi, self._lib = _load()
         if self._lib.numa_available() < 0:
             raise NumaUnavailableError(
                 "this kernel has no NUMA support, or a filter forbids it: no memory policy is set",
