@@ -354,9 +354,12 @@ class Segment:
         return self.struct(RegionId.MEMBER + member)
 
     def primary(self) -> int | None:
-        """Index of the member that holds the lease, None before the first."""
-        owner = int(self.lease.owner)
-        return (owner & 0xFFFF) - 1 if owner & 0xFFFF else None
+        """Index of the member that holds the lease, None before the first.
+
+        None too where a damaged lease names a member that there is not.
+        """
+        member = int(self.lease.owner) & 0xFFFF
+        return member - 1 if 0 < member <= self.max_members else None
 
     def epoch(self) -> int:
         """Epoch of the lease."""

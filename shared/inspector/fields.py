@@ -126,14 +126,14 @@ class Fields:
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
-        self._store = DataStore(segment)
+        self._store = _data_store(segment)
         self._regions: dict[str, Region] = {
             row.name: row for row in segment.regions() if struct_of(row.id)
         }
 
     def names(self) -> list[str]:
         """Every name that `read` takes; arrays are one value, or [i] for an element."""
-        found = [f"{DATA}{key}" for key in self._store.keys]
+        found = [f"{DATA}{key}" for key in self._keys]
         found += [f"{COUNTER}{counter_name(row.name, row.label)}" for row in counters()]
         for name, region in self._regions.items():
             struct = struct_of(region.id) or ""
@@ -150,7 +150,7 @@ class Fields:
         Raises:
             UnknownField: there is none.
         """
-        if pattern in self._store.keys:
+        if pattern in self._keys:
             return [f"{DATA}{pattern}"]
         names = self.names()
         if any(sign in pattern for sign in "*?"):
@@ -159,7 +159,7 @@ class Fields:
                 return found
         elif pattern in names or "[" in pattern or self._is_path(pattern):
             return [pattern]
-        near = get_close_matches(pattern, [*names, *self._store.keys], n=3, cutoff=0.4)
+        near = get_close_matches(pattern, [*names, *self._keys], n=3, cutoff=0.4)
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise UnknownField(
             f"the segment has no field or data-store key {pattern!r}{hint} "
@@ -182,7 +182,13 @@ class Fields:
             return self._counter(name)
         return self._field(name)
 
+    @property
+    def _keys(self) -> list[str]:
+        return list(self._store.keys) if self._store else []
+
     def _data(self, name: str) -> FieldValue:
+        if self._store is None:
+            raise DataStoreError("the directory of the data store is damaged: see `mxrc shm check`")
         key = self._store.key(name.removeprefix(DATA))
         stored = self._store.read(key.name)
         value: Any = list(stored.value) if isinstance(stored.value, tuple) else stored.value
@@ -218,6 +224,14 @@ class Fields:
             except (AttributeError, TypeError):
                 raise UnknownField(f"{name!r}: there is no {step!r} in {owner}") from None
         return _described(name, place, owner.rstrip(" &*"), field)
+
+
+def _data_store(segment: Segment) -> DataStore | None:
+    """None when the directory is damaged: everything else can still be read."""
+    try:
+        return DataStore(segment)
+    except ValueError:
+        return None
 
 
 def counter_name(name: str, label: str) -> str:

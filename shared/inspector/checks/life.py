@@ -56,12 +56,14 @@ def _heartbeat(one: ProcessStatus, demand_alive: bool) -> Finding:
 
 def _lease(segment: Segment, found: list[ProcessStatus]) -> Iterator[Finding]:
     lease = segment.lease
-    primary, epoch, admitted = segment.primary(), segment.epoch(), int(lease.admitted_epoch)
-    if primary is None:
+    epoch, admitted = segment.epoch(), int(lease.admitted_epoch)
+    if int(lease.owner) == 0:
         yield Finding("lease.owner", "owner", NOTE, "no PRIMARY yet")
         return
-    if primary >= segment.max_members:
-        yield Finding("lease.owner", "owner", BAD, f"member {primary} does not exist")
+    primary = segment.primary()
+    if primary is None:
+        text = f"0x{int(lease.owner):x} names a member that there is not"
+        yield Finding("lease.owner", "owner", BAD, text)
         return
     yield Finding("lease.owner", "owner", GOOD, f"member {primary}, epoch {epoch}")
     good = 0 < admitted <= epoch

@@ -47,7 +47,14 @@ def _contents(instance: str, alive: bool, demand_alive: bool) -> Iterator[Findin
         yield Finding("object", "attach", BAD, str(error))
         return
     with segment:
-        yield from check_rings(segment, alive)
-        yield from check_state(segment, alive)
-        yield from check_tables(segment, alive)
-        yield from check_life(segment, demand_alive)
+        for part in (
+            check_rings(segment, alive),
+            check_state(segment, alive),
+            check_tables(segment, alive),
+            check_life(segment, demand_alive),
+        ):
+            try:
+                yield from part
+            except (MxrcError, ValueError, KeyError) as error:
+                # Damage that another finding names; the other parts are still looked at.
+                yield Finding("object", "damage", BAD, f"a check had to stop: {error}")
