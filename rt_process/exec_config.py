@@ -88,6 +88,7 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
             "warmup_cycles": schedule.warmup_cycles,
             "auto_start": schedule.auto_start,
             "rusage": schedule.rusage,
+            "ignore_state": not config.failover_policy.rt_process.enable_state_recovery,
             "sched_policy": placement.policy_number,
             "priority": placement.priority,
             "dl_runtime_ns": placement.deadline_ns[0],

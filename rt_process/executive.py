@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Callable
 from typing import Any
 
 from shared.core import ERROR_BYTES, MxrcError, error_buffer, ffi, lib, to_text
@@ -33,6 +34,17 @@ class Executive:
         self._exec = lib.mxrc_exec_new(self._segment, config, error, ERROR_BYTES)
         if self._exec == ffi.NULL:
             raise ExecutiveError(to_text(error))
+
+    def restore(self, restore: Any, say: Callable[[str], None]) -> bool:
+        """Before start: a struct mxrc_exec_restore * to go on from where the segment has no state.
+
+        False: it is not taken, and the core's reason was said; a clean start then.
+        """
+        error = error_buffer()
+        if lib.mxrc_exec_restore(self._exec, restore, error, ERROR_BYTES):
+            say(to_text(error))
+            return False
+        return True
 
     def start(self) -> str:
         """Create the RT thread; returns what of its placement could not be had, "" for nothing.

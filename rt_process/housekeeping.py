@@ -50,6 +50,9 @@ class Board(Protocol):
 
     def update_clock(self) -> None: ...
 
+    def segment_current(self) -> bool:
+        """Whether the segment is still the one of its name."""
+
     def log(self, message: str, *args: float) -> None: ...
 
     def write_document(self, document: dict[str, Any]) -> None: ...
@@ -64,6 +67,7 @@ class Housekeeping:
 
     document: content of the member document.
     reload: reads the configuration again, puts in force what may change; returns lines to print.
+    watch: looks after the other process, given the time; only while this one is PRIMARY.
     next_signal: waits up to so many seconds for a signal (shared.signals).
     say: prints lines for a person. on_ready: called once, when the RT thread moves.
     """
@@ -80,6 +84,7 @@ class Housekeeping:
         next_signal: Callable[[float], int | None],
         say: Callable[[str], None],
         on_ready: Callable[[], None],
+        watch: Callable[[int], None] = lambda _now_ns: None,
         watchdog_ns: int | None = None,
     ) -> None:
         self._thread = thread
@@ -91,6 +96,7 @@ class Housekeeping:
         self._next_signal = next_signal
         self._say = say
         self._on_ready = on_ready
+        self._watch = watch
         self._watchdog_ns = watchdog_ns
         self._stop_since_ns: int | None = None
         self._stop_posted = False
@@ -100,12 +106,15 @@ class Housekeeping:
         self._clock_ns = 0
         self._status_ns = 0
         self._admin: dict[str, Any] | None = None
+        self.stepping_down = False
 
     def run(self) -> bool:
-        """Until the RT thread has ended: True. False: it was asked to stop and did not."""
+        """Until the RT thread has ended: True. False: it was asked to stop and did not, or this
+        process steps down: it has to end at once, whatever the RT thread does.
+        """
         while self._thread.running():
             self.turn()
-            if self._stop_overdue():
+            if self.stepping_down or self._stop_overdue():
                 return False
         return True
 
@@ -130,6 +139,11 @@ class Housekeeping:
             role = "PRIMARY" if self._board.is_primary() else "STANDBY"
             cycle = self._board.cycle()
             self._notifier.notify(f"STATUS={role}, {self._board.state()}, cycle {cycle}")
+        if not self.stopping and not self._board.segment_current():
+            # Whoever starts now makes another segment and is PRIMARY of that one.
+            self._step_down("SEGMENT_LOST", "the segment was removed or replaced: stepping down")
+        if self._board.is_primary():
+            self._watch(now_ns)
         self._administer()
 
     @property
@@ -184,11 +198,21 @@ class Housekeeping:
         operation = content.get("operation")
         if operation == "reload":
             message, ok = self._reload(), True
+        elif operation == "step_down":
+            message, ok = "stepping down", True
+            self._step_down("STEPPING_DOWN", "asked to step down")
         else:
-            message, ok = f"unknown operation {operation!r:.40}; there is: reload", False
+            known = "reload, step_down"
+            message, ok = f"unknown operation {operation!r:.40}; there is: {known}", False
         self._admin = {"number": number, "ok": ok, "message": message}
         self.publish()
         self._board.answer(number)
+
+    def _step_down(self, message: str, line: str) -> None:
+        if not self.stepping_down:
+            self.stepping_down = True
+            self._board.log(message)
+            self._say(line)
 
 
 class SegmentBoard:
@@ -217,6 +241,9 @@ class SegmentBoard:
 
     def update_clock(self) -> None:
         lib.mxrc_clock_update(self._segment.raw)
+
+    def segment_current(self) -> bool:
+        return self._segment.current()
 
     def log(self, message: str, *args: float) -> None:
         values = ffi.new("double[]", list(args) or [0.0])

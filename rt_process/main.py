@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from rt_process.executive import Executive
     from rt_process.placement import Placement
+    from rt_process.recovery import Recovery
     from shared.config import Config
 
 PROGRAM: Final = "mxrc-rt"
@@ -91,6 +92,7 @@ def _run(options: argparse.Namespace) -> int:
     from rt_process.exec_config import make_exec_config, make_geometry
     from rt_process.executive import Executive, PrimaryExists
     from rt_process.placement import plan
+    from rt_process.recovery import find_checkpoint, has_state
     from rt_process.system import LinuxSystem
     from shared.config.machine import LinuxMachine
 
@@ -101,10 +103,14 @@ def _run(options: argparse.Namespace) -> int:
     run_dir = config.paths.run_dir
     ensure_directory(run_dir, "the lock file", run_directory_mode(run_dir))
     lock_path = run_dir / f"{config.instance_name}.lock"
-    segment = _open(geometry, lock_path, config)
+    segment = Segment.open_rt(geometry, lock_path)
+    recovery = None if has_state(segment) else find_checkpoint(config, _say)
+    name = _fill(segment, config, recovery) if segment.created else 0
     latency = LatencyRequest()
     try:
         executive = Executive(segment, make_exec_config(config, placement))
+        if recovery is not None and not executive.restore(recovery.to_c(name), _say):
+            recovery = None
         memory_report, memory_reason = lock_memory(segment)
         reasons = [*placement.reasons, *([memory_reason] if memory_reason else [])]
         _refuse_unlocked(config, memory_reason)
@@ -118,7 +124,7 @@ def _run(options: argparse.Namespace) -> int:
             segment.retire(lock_path)  # nothing has happened in it
         raise
     return _supervise(
-        _Started(options, config, segment, lock_path, executive, placement),
+        _Started(options, config, segment, lock_path, executive, placement, recovery),
         system,
         machine,
         {"memory": memory_report, "cpu_dma_latency_held": latency.held},
@@ -133,20 +139,24 @@ def _refuse_unlocked(config: Config, reason: Reason | None) -> None:
     refuse_if_exclusive(exclusive, [reason] if reason else [], "memory")
 
 
-def _open(geometry: Any, lock_path: Path, config: Config) -> Segment:
+def _fill(segment: Segment, config: Config, recovery: Recovery | None) -> int:
+    """Make a created segment visible; returns the id of the checkpoint's name, 0 for none."""
     from shared.datastore import fill_directory
 
-    segment = Segment.open_rt(geometry, lock_path)
-    if segment.created:
-        names = Names(segment)
-        for axis in config.robot.axes:
-            names.intern(NameKind.AXIS, axis.name)
-        for entry in config.rt_schedule.entries:
-            names.intern(NameKind.ENTRY, entry.name)
-        fill_directory(segment, config.datastore)
-        lib.mxrc_clock_update(segment.raw)
-        segment.publish()
-    return segment
+    names = Names(segment)
+    for axis in config.robot.axes:
+        names.intern(NameKind.AXIS, axis.name)
+    for entry in config.rt_schedule.entries:
+        names.intern(NameKind.ENTRY, entry.name)
+    fill_directory(segment, config.datastore)
+    name = recovery.fill(segment, _say) if recovery is not None else 0
+    lib.mxrc_clock_update(segment.raw)
+    segment.publish()
+    return name
+
+
+def _say(line: str) -> None:
+    complain(PROGRAM, line)
 
 
 class _Started:
@@ -160,6 +170,7 @@ class _Started:
         lock_path: Path,
         executive: Executive,
         placement: Placement,
+        recovery: Recovery | None,
     ) -> None:
         self.options = options
         self.config = config
@@ -167,6 +178,7 @@ class _Started:
         self.lock_path = lock_path
         self.executive = executive
         self.placement = placement
+        self.recovery = recovery
 
 
 def _supervise(
@@ -176,6 +188,7 @@ def _supervise(
     notes: dict[str, Any],
     reasons: list[Reason],
 ) -> int:
+    from rt_process.nonrt_watch import NonRtWatch, SegmentNonRt
     from rt_process.reload import Reloader
     from shared.config import ConfigStore
 
@@ -183,8 +196,9 @@ def _supervise(
     board = SegmentBoard(segment)
     member = segment.member_struct(segment.member)
     fixed = [reason for reason in reasons if reason not in started.placement.reasons]
+    store = ConfigStore(started.config)
     reloader = Reloader(
-        ConfigStore(started.config),
+        store,
         started.placement,
         executive,
         system,
@@ -211,9 +225,12 @@ def _supervise(
             },
         }
 
-    def say(line: str) -> None:
-        complain(PROGRAM, line)
-
+    nonrt_watch = NonRtWatch(
+        lambda: store.current.failover_policy.non_rt_process,
+        SegmentNonRt(segment),
+        board.log,
+        _say,
+    )
     keeper = Housekeeping(
         executive,
         board,
@@ -222,24 +239,32 @@ def _supervise(
         document=document,
         reload=reloader.reload,
         next_signal=wait_for_signal,
-        say=say,
+        say=_say,
         on_ready=lambda: _announce(started, board, reasons),
+        watch=nonrt_watch.turn,
         watchdog_ns=watchdog_interval_ns(),
     )
     keeper.publish()
     if not keeper.run():
+        if keeper.stepping_down:
+            _leave(EX_TEMPFAIL)
         complain(PROGRAM, "the RT thread did not stop in time: leaving the segment as it is")
         _leave(EX_FAILURE)
     return _finish(started, member)
 
 
 def _announce(started: _Started, board: SegmentBoard, reasons: list[Reason]) -> None:
+    from rt_process.recovery import came_from
+
     placement, config = started.placement, started.config
     for reason in reasons:
         complain(PROGRAM, f"DEGRADED: {reason}")
     if reasons:
         board.log("PLACEMENT_DEGRADED", len(reasons))
     board.log("MAIN_READY", placement.cpus[0], placement.policy_number, placement.priority)
+    origin = came_from(started.segment, started.recovery)
+    if origin:
+        complain(PROGRAM, origin)
     cpus = ",".join(map(str, placement.cpus))
     complain(
         PROGRAM,

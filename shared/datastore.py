@@ -11,6 +11,7 @@ without NUL.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -129,6 +130,30 @@ def fill_directory(segment: Segment, config: DataStoreConfig) -> None:
     directory.count = len(config.keys)
     for handle, key in enumerate(config.keys):
         _write(segment.raw, handle, encode(data_type(key), key.initial))
+
+
+def restore_values(segment: Segment, values: Mapping[str, Any]) -> list[str]:
+    """Write values of a checkpoint into a created segment, before it is published.
+
+    values: name -> {"type", "value", "writer"}. Returns a line for each that was not taken: the key
+    is gone, is another one now, or does not allow the value.
+    """
+    lines = []
+    keys = DataStore(segment).keys
+    for name, stored in values.items():
+        key = keys.get(name)
+        if key is None or not isinstance(stored, dict):
+            lines.append(f"{name!r}: datastore.json has no such key")
+        elif stored.get("type") != key.definition.type:
+            lines.append(f"{name}: is {key.definition.type} now, not {stored.get('type')!r:.40}")
+        else:
+            value = stored.get("value")
+            refusal = key.definition.refusal(value)
+            if refusal is None:
+                _write(segment.raw, key.handle, encode(key.type, value))
+            else:
+                lines.append(f"{name}: found {value!r:.100}: {refusal}")
+    return lines
 
 
 def _write(raw: Any, handle: int, value: bytes) -> None:

@@ -84,6 +84,7 @@ class FakeBoard:
 
     primary: bool = True
     frozen: bool = False
+    current: bool = True
     beat_at: int = 0
     heartbeat: int = 0
     clock_updates: int = 0
@@ -111,6 +112,9 @@ class FakeBoard:
 
     def update_clock(self) -> None:
         self.clock_updates += 1
+
+    def segment_current(self) -> bool:
+        return self.current
 
     def log(self, message: str, *args: float) -> None:
         self.logged.append((message, args))

@@ -167,3 +167,39 @@ def test_admin_requests_are_answered() -> None:
 )
 def test_watchdog_interval(environ: dict[str, str], interval: int | None) -> None:
     assert watchdog_interval_ns(environ) == interval
+
+
+def test_steps_down_when_asked_and_says_so() -> None:
+    house = House(board=FakeBoard(requests=[(1, {"operation": "step_down"})]))
+    assert not house.keeper.run()
+    assert house.keeper.stepping_down
+    assert house.board.answered == [1]
+    assert ("STEPPING_DOWN", ()) in house.board.logged
+    assert not house.thread.posted  # STOP would end the work in order, and nobody would go on
+
+
+def test_steps_down_when_the_segment_is_gone() -> None:
+    house = House()
+    house.turns(100)
+    assert not house.keeper.stepping_down
+    house.board.current = False
+    assert not house.keeper.run()
+    assert house.keeper.stepping_down
+    assert [name for name, _ in house.board.logged] == ["SEGMENT_LOST"]
+
+
+def test_a_stop_goes_on_without_the_segment() -> None:
+    house = House(signals=[signal.SIGTERM])
+    house.turns(1)
+    house.board.current = False
+    assert house.keeper.run()
+    assert not house.keeper.stepping_down
+
+
+@pytest.mark.parametrize("primary", [True, False])
+def test_only_the_primary_watches(primary: bool) -> None:
+    seen: list[int] = []
+    house = House(board=FakeBoard(primary=primary))
+    house.keeper._watch = seen.append
+    house.turns(5)
+    assert len(seen) == (5 if primary else 0)
