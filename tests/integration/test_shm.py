@@ -208,7 +208,7 @@ def test_readers_that_are_stopped_or_killed_disturb_nobody(place: Place) -> None
         ]
         try:
             for reader in readers:
-                wait_for(lambda one=reader: one.output, "output of a reader")  # type: ignore[misc]
+                wait_for(lambda one=reader: one.output or None, "output of a reader")  # type: ignore[misc]
             writable = [
                 line
                 for line in Path(f"/proc/{readers[0].pid}/maps").read_text().splitlines()
@@ -239,7 +239,7 @@ def test_follow_goes_on_in_the_next_generation(place: Place) -> None:
             place.folder / "tail.out",
         )
         try:
-            wait_for(lambda: tail.output, "cycles of the first generation")
+            wait_for(lambda: tail.output or None, "cycles of the first generation")
             first.signal(signal.SIGTERM)
             assert first.wait() == 0
             wait_for(lambda: "waiting for the next generation" in tail.output, "the remark")
