@@ -25,6 +25,7 @@ RESOURCES = (
     "config/**/*.json",
     "cffi_build/include/mxrc/*.def",
     "cffi_build/include/mxrc/layout.h",
+    "systemd/*",
 )
 
 

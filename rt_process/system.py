@@ -47,8 +47,7 @@ class LinuxSystem:
     """This kernel."""
 
     def __init__(self) -> None:
-        # What the cpuset allows; a later set_affinity of this process must not count.
-        self._allowed = frozenset(os.sched_getaffinity(0))
+        self._allowed = _allowed_by_cpuset()
         self._files = KernelFiles()
 
     def allowed_cpus(self) -> frozenset[int]:

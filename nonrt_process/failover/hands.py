@@ -52,6 +52,9 @@ class RtHands:
     def make_safe(self) -> None:
         self._context.require(CommandPort).call_event(RtEvent.SAFE_MODE_ENTER, timeout_s=1.0)
 
+    def leave_safe(self) -> None:
+        self._context.require(CommandPort).call_event(RtEvent.SAFE_MODE_EXIT, timeout_s=1.0)
+
 
 def _standbys(segment: Segment) -> tuple[int, ...]:
     members = [segment.member_struct(index) for index in range(segment.max_members)]

@@ -16,7 +16,7 @@ from nonrt_process.failover.intervention import Intervention
 from nonrt_process.quiet import Quiet
 from nonrt_process.rt_view import RtView
 from shared.clock import Clock
-from shared.enums import RtState
+from shared.enums import RtState, SafeCause
 from shared.failure_watch import FailureWatch, RestartLimit, Target
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ class Hands(Protocol):
 
     def make_safe(self) -> None:
         """SAFE_MODE; raises Problem."""
+
+    def leave_safe(self) -> None:
+        """PAUSED, where SAFE_MODE was entered by request; raises Problem."""
 
 
 class Manager:
@@ -131,6 +134,7 @@ class Manager:
             self._asked = None
             if self._intervention.reason:
                 self._log.critical("Manual intervention ended by a reset")
+                self._leave_safe()
             self._intervention.lift()
 
     # ---- judging -------------------------------------------------------------------------------
@@ -271,6 +275,17 @@ class Manager:
             "are used up: the machine stays in the safe state; find the cause in rt_process.log, "
             "then `mxrc reset`"
         )
+
+    def _leave_safe(self) -> None:
+        """Motion goes on only after RESUME."""
+        view = self._hands.look().view
+        requested = view is not None and view.safe_cause == SafeCause.REQUEST
+        if view is None or not view.alive or view.state != RtState.SAFE_MODE or not requested:
+            return
+        try:
+            self._hands.leave_safe()
+        except Exception as error:  # noqa: BLE001 - the reset itself holds
+            self._log.error("SAFE_MODE cannot be left: %s", error)
 
     def _keep_safe(self, view: RtView | None) -> None:
         """Whoever starts RT by hand meanwhile finds it in SAFE_MODE."""

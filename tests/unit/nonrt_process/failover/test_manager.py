@@ -14,7 +14,7 @@ from nonrt_process.rt_view import RtView
 from shared.clock import FakeClock
 from shared.config.models.failover_policy import FailoverPolicy
 from shared.core import MxrcError
-from shared.enums import Role, RtState
+from shared.enums import Role, RtState, SafeCause
 from shared.failure_watch import Target
 
 MS = 1_000_000
@@ -89,7 +89,11 @@ class Plant:
     def make_safe(self) -> None:
         self.safes += 1
         assert self.now is not None
-        self.now = replace(self.now, state=RtState.SAFE_MODE)
+        self.now = replace(self.now, state=RtState.SAFE_MODE, safe_cause=SafeCause.REQUEST)
+
+    def leave_safe(self) -> None:
+        assert self.now is not None
+        self.now = replace(self.now, state=RtState.PAUSED)
 
     def die(self) -> None:
         assert self.now is not None
@@ -282,6 +286,7 @@ def test_intervention_outlives_the_process_and_ends_by_reset(plant: Plant) -> No
     assert plant.manager.status()["manual_intervention"] is None
     assert not plant.file.exists()
     assert plant.now is not None
+    assert plant.now.state == RtState.PAUSED  # motion goes on only after RESUME
     plant.now = replace(plant.now, state=RtState.RUNNING)
     plant.run(5 * SECOND)
     assert plant.safes == 1

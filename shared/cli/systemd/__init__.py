@@ -1,0 +1,1 @@
+"""The units of mxrc: rendered from the configuration, installed, removed, looked at."""
