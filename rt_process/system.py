@@ -75,3 +75,15 @@ class LinuxSystem:
 
     def interrupts(self, cpus: Iterable[int]) -> tuple[Interrupt, ...]:
         return interrupts_on(self._files, cpus)
+
+
+def _allowed_by_cpuset() -> frozenset[int]:
+    """What the cpuset allows: neither CPUAffinity= of the unit nor a later set_affinity counts."""
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        return frozenset(os.sched_getaffinity(0))
+    except OSError:
+        return frozenset(before)
+    finally:
+        os.sched_setaffinity(0, before)
