@@ -1,7 +1,7 @@
 """cffi builder of `shared._core`: the C core as one abi3 extension module.
 
-layout.h and api.h are the declarations, read as they are; core.h is what the C compiler includes;
-everything in src/ is compiled in. setup.py names `ffibuilder`.
+layout.h, api.h and bench.h are the declarations, read as they are; core.h is what the C compiler
+includes; everything in src/ is compiled in. setup.py names `ffibuilder`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))  # an isolated build does not have the project on 
 from cffi_build.layout_hash import as_c_literal, layout_hash  # noqa: E402
 
 INCLUDE = HERE / "include"
-DECLARATIONS = (INCLUDE / "mxrc" / "layout.h", INCLUDE / "mxrc" / "api.h")
+DECLARATIONS = tuple(INCLUDE / "mxrc" / name for name in ("layout.h", "api.h", "bench.h"))
 
 COMPILE_ARGS = ["-std=gnu11", "-O2", "-g", "-pthread", "-fvisibility=hidden"]  # warnings: setup.py
 LINK_ARGS = ["-pthread", "-Wl,-z,now"]  # no symbol is looked up by the real-time thread
@@ -34,7 +34,7 @@ def make_builder() -> FFI:
     """The cffi builder; raises FileNotFoundError when a declaration file is missing."""
     builder = FFI()
     for path in DECLARATIONS:
-        builder.cdef(path.read_text(encoding="utf-8"))
+        builder.cdef(_HEADER_LINES.sub("", path.read_text(encoding="utf-8")))
     builder.set_source(
         "shared._core",
         '#include "mxrc/core.h"',

@@ -60,10 +60,11 @@ int mxrc_ring_open(struct mxrc_ring *ring, const struct mxrc_segment *segment, u
 
 /* ---- writer ---- */
 
-static void write_slot(const struct mxrc_ring *ring, uint64_t number, const void *record)
+__attribute__((always_inline)) static inline void write_slot(const struct mxrc_ring *ring,
+                                                             uint64_t number, const void *record)
 {
     enum { HALF = MXRC_SLOT_BYTES / 2 };
-    uint8_t *slot = slot_of(ring, number);
+    uint8_t *slot = __builtin_assume_aligned(slot_of(ring, number), MXRC_LINE_BYTES);
     const uint8_t *from = record;
 #ifndef MXRC_WRONG_NO_ODD
     mxrc_store_relaxed(seq_of(slot), 2 * number + 1); /* W1 */
@@ -88,7 +89,10 @@ uint64_t mxrc_ring_publish(struct mxrc_ring *ring, const void *record)
     MXRC_RING_HOOK(MXRC_RING_DONE);
     mxrc_store_release(&ring->header->head, number + 1);
 #endif
-    mxrc_prefetch_write(slot_of(ring, number + 1));
+    const uint8_t *next = slot_of(ring, number + 1);
+    for (int line = 0; line < MXRC_SLOT_BYTES; line += MXRC_LINE_BYTES) {
+        mxrc_prefetch_write(next + line);
+    }
     return number;
 }
 

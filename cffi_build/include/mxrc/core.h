@@ -9,6 +9,8 @@
 
 #include "mxrc/api.h"
 
+#include "mxrc/bench.h"
+
 #define LOGGER(id, name, text) MXRC_LOGGER_##name = id,
 #define EVENT(id, name, logger, level, format, arguments)
 enum mxrc_logger_id {
