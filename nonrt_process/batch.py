@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ class Batch:
     lanes: (n,) uint8, the lane of each event. 2m: RT thread of member m, 2m+1: its main thread.
     cycles: (m,) of the cycle dtype, in the order written.
     lost_events, lost_cycles: records overwritten before this batch could be read.
+    ranges: lane -> (first, end): the numbers that were read, first .. end - 1; one that is not
+        among the events was lost, or its writer died in it.
     A consumer that does not want events (or cycles) gets them empty.
     """
 
@@ -30,6 +33,7 @@ class Batch:
     cycles: Records
     lost_events: int = 0
     lost_cycles: int = 0
+    ranges: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of records, events and cycles."""

@@ -62,5 +62,8 @@ class Consumer:
         crash of the process, too, the last batch comes again. NotYet is no failure: see there.
         """
 
+    def on_left(self, events: int, cycles: int) -> None:
+        """Before on_detach: the generation goes, and so many records were NotYet taken: lost."""
+
     def on_tick(self, now_ns: int) -> None:
         """About every interval_s, with or without a segment; now_ns is CLOCK_MONOTONIC."""

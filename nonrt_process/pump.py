@@ -71,10 +71,14 @@ class _Position:
         """What is new, at most `limit` events and cycles; None when there is nothing."""
         parts, lanes, keys = [], [], []
         lost_events = lost_cycles = 0
+        ranges = {}
         share = max(1, limit // max(1, len(self.lanes)))
         for lane, reader in self.lanes.items():
+            first = reader.cursor
             records, lost = reader.read(share)
             lost_events += lost
+            if reader.cursor != first:
+                ranges[lane] = (first, reader.cursor)
             if len(records):
                 parts.append(records)
                 lanes.append(np.full(len(records), lane, np.uint8))
@@ -92,7 +96,9 @@ class _Position:
         tombstones = (cycles["flags"] & int(CycleFlag.TOMBSTONE)) != 0
         if tombstones.any():
             cycles = cycles[~tombstones]
-        return Batch(self.segment.generation, events, numbers, cycles, lost_events, lost_cycles)
+        return Batch(
+            self.segment.generation, events, numbers, cycles, lost_events, lost_cycles, ranges
+        )
 
     def store_user(self, words: list[int]) -> None:
         if self._table is not None:
@@ -233,11 +239,24 @@ class Pump:
     def _follow(self, segment: Segment | None) -> None:
         if self._position is not None and self._position.segment is not segment:
             self._drain()
+            self._say_left()
             self._detach()
         if segment is not None and self._position is None:
             position = _Position(segment, self.consumer)
             self.consumer.on_attach(segment)
             self._position = position
+
+    def _say_left(self) -> None:
+        """The generation goes, and the consumer could not take what is left of it."""
+        events, cycles = (0, 0) if self._position is None else self._position.lag()
+        if events or cycles:
+            self._quiet.say(
+                logging.ERROR,
+                "left",
+                f"Consumer {self.consumer.name} lost {events} events and {cycles} cycles: their "
+                "segment was replaced before it could take them",
+            )
+            self._call("on_left", self.consumer.on_left, events, cycles)
 
     def _detach(self) -> None:
         position = self._position

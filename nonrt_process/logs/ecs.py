@@ -47,6 +47,8 @@ RT_CYCLE: Final = "mxrc.rt.cycle"
 RT_EPOCH: Final = "mxrc.rt.epoch"
 SUPPRESSED: Final = "mxrc.suppressed"
 LOST: Final = "mxrc.lost"
+LOST_FIRST: Final = "mxrc.lost_first"
+LOST_LAST: Final = "mxrc.lost_last"
 FILE_ID: Final = "mxrc.log_file_id"
 DATASTORE_KEY: Final = "mxrc.datastore.key"
 NUMA_NODE: Final = "mxrc.numa.node"
@@ -88,6 +90,8 @@ FIELDS: Final[Mapping[str, str]] = {
     RT_EPOCH: "long",
     SUPPRESSED: "long",
     LOST: "long",
+    LOST_FIRST: "long",
+    LOST_LAST: "long",
     FILE_ID: "keyword",
     DATASTORE_KEY: "keyword",
     NUMA_NODE: "long",
@@ -109,9 +113,14 @@ def argument_field(name: str, unit: str) -> str:
     return f"mxrc.{name}" if plain else f"mxrc.{name}_{unit}"
 
 
+def is_name(unit: str) -> bool:
+    """Whether an argument of that unit is shown as a name, not as a number."""
+    return unit in ENUMERATED_UNITS or unit == "text"
+
+
 def argument_type(unit: str) -> str:
     """Elasticsearch type of such a field."""
-    return "keyword" if unit in ENUMERATED_UNITS or unit == "text" else "double"
+    return "keyword" if is_name(unit) else "double"
 
 
 def encode(document: Mapping[Any, Any]) -> bytes:
@@ -124,10 +133,20 @@ def encode(document: Mapping[Any, Any]) -> bytes:
         line = orjson.dumps(document, default=str, option=_OPTIONS)
     except (TypeError, ValueError, RecursionError):
         line = orjson.dumps(_plain(document, 0), default=text_of, option=_OPTIONS)
+    return escape_separators(line)
+
+
+def encode_text(text: str) -> str:
+    """A JSON string, quotes included; lone surrogates become U+FFFD."""
+    return orjson.dumps(_text(text)).decode()
+
+
+def escape_separators(lines: bytes) -> bytes:
+    """Escape what JSON allows as it is and some readers take for the end of a line."""
     for raw, escaped in _SEPARATORS:
-        if raw in line:
-            line = line.replace(raw, escaped)
-    return line
+        if raw in lines:
+            lines = lines.replace(raw, escaped)
+    return lines
 
 
 def _text(text: str) -> str:

@@ -19,7 +19,7 @@ from nonrt_process.consumer import Consumer, NotYet
 from nonrt_process.logs import ecs
 from nonrt_process.logs.file_health import FileHealth
 from nonrt_process.logs.log_file import LogFile
-from nonrt_process.logs.rt_lines import RtLines
+from nonrt_process.logs.rt_lines import Loss, RtLines
 from nonrt_process.logs.statistics import Statistics
 from shared.clock import Clock
 from shared.layout import Records
@@ -53,6 +53,8 @@ class RtLog(Consumer):
         self._generation = 0
         self._written: dict[int, int] | None = None
         """Lane -> number of the last event in the file; None: the file has not been looked at."""
+        self._left = 0
+        """Events that went with an earlier generation; not said in the file yet."""
 
     def on_attach(self, segment: Segment) -> None:
         self._lines = RtLines(segment, self._instance)
@@ -70,6 +72,9 @@ class RtLog(Consumer):
             self._health.failed(error)
             raise NotYet(str(error)) from error
 
+    def on_left(self, events: int, cycles: int) -> None:
+        self._left += events
+
     def on_tick(self, now_ns: int) -> None:
         try:
             self._file.tick()
@@ -79,33 +84,49 @@ class RtLog(Consumer):
     def _write(self, batch: Batch) -> None:
         lines = self._lines
         assert lines is not None, "attached before the first batch"
-        numbers = batch.event_numbers
+        numbers = batch.event_numbers.astype(np.int64)
+        ranges = batch.ranges or _ranges(batch.lanes, numbers)
         if self._written is None:
-            starts = _first_by_lane(batch.lanes, numbers)
+            starts = {lane: first for lane, (first, _) in ranges.items()}
             self._written = last_written(self._file.lines_from_end(), batch.generation, starts)
-        fresh = self._unwritten(batch, numbers)
-        wanted = fresh & (batch.events["message_id"] != 0)
+        wanted = self._unwritten(batch, numbers) & (batch.events["message_id"] != 0)
+        losses = self._losses(batch, numbers, ranges) if batch.lost_events else []
+        now = self._clock.realtime_ns()
+        out = bytearray(lines.left(self._left, now) if self._left else b"")
+        for loss in losses:
+            out += lines.lost(loss, now)
         events = batch.events[wanted]
-        out = bytearray()
-        if batch.lost_events:
-            out += lines.lost(batch.lost_events, self._clock.realtime_ns())
-        out += b"".join(lines.encode(events, batch.lanes[wanted]))
+        out += lines.encode(events, batch.lanes[wanted])
         if out:
             self._file.append(out)
             self._health.worked()
-        if batch.lost_events:
-            self._statistics.count_dropped("rt_process", batch.lost_events)
-        for lane, number in _last_by_lane(batch.lanes, numbers).items():
-            self._written[lane] = max(number, self._written.get(lane, -1))
+        self._statistics.count_dropped("rt_process", self._left + sum(map(len, losses)))
+        self._left = 0
+        for lane, (_, end) in ranges.items():
+            self._written[lane] = max(end - 1, self._written.get(lane, -1))
         if len(events):
             self._observe(events)
 
-    def _unwritten(self, batch: Batch, numbers: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    def _unwritten(self, batch: Batch, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
         fresh = np.ones(len(numbers), np.bool_)
         assert self._written is not None
         for lane, last in self._written.items():
-            fresh &= (batch.lanes != lane) | (numbers.astype(np.int64) > last)
+            fresh &= (batch.lanes != lane) | (numbers > last)
         return fresh
+
+    def _losses(
+        self, batch: Batch, numbers: NDArray[np.int64], ranges: Mapping[int, tuple[int, int]]
+    ) -> list[Loss]:
+        """Numbers that were read past, without those that the file holds already."""
+        assert self._written is not None
+        found = []
+        for lane, (first, end) in ranges.items():
+            begin = max(first, self._written.get(lane, -1) + 1)
+            present = numbers[(batch.lanes == lane) & (numbers >= begin)]
+            edges = np.concatenate(([begin - 1], present, [max(begin, end)]))
+            for gap in np.flatnonzero(np.diff(edges) > 1).tolist():
+                found.append(Loss(lane, int(edges[gap]) + 1, int(edges[gap + 1]) - 1))
+        return found
 
     def _observe(self, events: Records) -> None:
         now = np.int64(self._clock.monotonic_ns())
@@ -124,7 +145,7 @@ def last_written(
     for line in lines:
         try:
             document = orjson.loads(line)
-            sequence = document.get(ecs.EVENT_SEQUENCE)
+            sequence = document.get(ecs.EVENT_SEQUENCE, document.get(ecs.LOST_LAST))
             line_generation = document.get(ecs.GENERATION)
         except (ValueError, AttributeError):
             continue
@@ -139,9 +160,10 @@ def last_written(
     return found
 
 
-def _first_by_lane(lanes: NDArray[np.uint8], numbers: NDArray[np.uint64]) -> dict[int, int]:
-    return {int(lane): int(numbers[lanes == lane].min()) for lane in np.unique(lanes)}
-
-
-def _last_by_lane(lanes: NDArray[np.uint8], numbers: NDArray[np.uint64]) -> dict[int, int]:
-    return {int(lane): int(numbers[lanes == lane].max()) for lane in np.unique(lanes)}
+def _ranges(lanes: NDArray[np.uint8], numbers: NDArray[np.int64]) -> dict[int, tuple[int, int]]:
+    """Lane -> numbers of its events: first and one behind the last."""
+    found = {}
+    for lane in np.unique(lanes).tolist():
+        own = numbers[lanes == lane]
+        found[lane] = (int(own.min()), int(own.max()) + 1)
+    return found
