@@ -175,13 +175,19 @@ def _programs(live: bool) -> Path:
     for name in ("mxrc-rt", "mxrc-nonrt"):
         if not (folder / name).is_file():
             raise CommandError(f"{folder / name} is missing: install mxrc with pip first")
-    closed = [one for one in (folder, *folder.parents) if not one.stat().st_mode & stat.S_IXOTH]
-    if live and closed:
-        raise CommandError(
-            f"{closed[-1]} is closed to other users, so that a service cannot run what is in "
-            f"{folder}: install mxrc into /opt/mxrc or another open folder"
-        )
+    if live:
+        _refuse_closed(folder)
+        _refuse_closed(Path(sys.executable).resolve().parent)
     return folder
+
+
+def _refuse_closed(folder: Path) -> None:
+    for one in (folder, *folder.parents):
+        if not one.stat().st_mode & stat.S_IXOTH:
+            raise CommandError(
+                f"{one} is closed to other users: a service cannot run what is in {folder}: "
+                "install mxrc with the system's Python into an open folder, such as /opt/mxrc"
+            )
 
 
 def _copy_config(source: Path, target: Path) -> None:

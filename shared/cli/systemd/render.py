@@ -136,6 +136,6 @@ def _numa(binding: NumaBinding) -> str:
 def _protect_home(*needed: Path) -> str:
     """The sandbox hides the home folders, unless mxrc itself lives in one."""
     homes = (Path("/home"), Path("/root"), Path("/run/user"))
-    prefix = Path(sys.prefix)
-    inside = any(home in path.parents for path in (*needed, prefix) for home in homes)
+    places = (*needed, Path(sys.prefix), Path(sys.executable).resolve())
+    inside = any(home in path.parents for path in places for home in homes)
     return "read-only" if inside else "yes"
