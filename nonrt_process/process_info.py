@@ -10,10 +10,14 @@ from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 
+from nonrt_process.interfaces import ProcessName
+from nonrt_process.rt_view import RtView
+from shared.numa.maps import PageCounts, count_pages, counts_from_document
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _MIN_WINDOW_S = 0.2
-_NODES = Path("/sys/devices/system/node")
+_PAGES_WINDOW_S = 1.0
 _CPUS = Path("/sys/devices/system/cpu")
 
 
@@ -83,12 +87,38 @@ def rfc3339(realtime_ns: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-@cache
-def numa_nodes() -> tuple[int, ...]:
-    """Numbers of the machine's NUMA nodes; empty when the kernel does not say."""
-    return tuple(
-        sorted(int(path.name[4:]) for path in _NODES.glob("node[0-9]*") if path.name[4:].isdigit())
-    )
+class OwnPages:
+    """Where the pages of this process are, read at most once a second; safe between threads."""
+
+    def __init__(self, process: Path = Path("/proc/self")) -> None:
+        self._file = process / "numa_maps"
+        self._lock = threading.Lock()
+        self._read_at = -_PAGES_WINDOW_S
+        self._counts: PageCounts | None = None
+
+    def counts(self) -> PageCounts | None:
+        """Anonymous memory and files, the segment among these; None without NUMA support."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._read_at >= _PAGES_WINDOW_S:
+                self._read_at = now
+                try:
+                    text = self._file.read_text(encoding="utf-8", errors="replace")
+                    self._counts = count_pages(text)
+                except (OSError, ValueError):
+                    self._counts = None
+            return self._counts
+
+
+OWN_PAGES = OwnPages()
+
+
+def page_counts(process: ProcessName, view: RtView | None) -> PageCounts | None:
+    """Where the pages of a process are, as it measured itself; None when it did not."""
+    if process == "non_rt_process":
+        return OWN_PAGES.counts()
+    pages = None if view is None or not view.alive else view.placement("in_force", "pages")
+    return counts_from_document(pages)
 
 
 @cache

@@ -67,6 +67,8 @@ class Housekeeping:
 
     document: content of the member document.
     reload: reads the configuration again, puts in force what may change; returns lines to print.
+    change: puts changed settings in force (merge patches by file stem): whether, and what came.
+    upkeep: keeps the placement in force, given the time; True: the member document has news.
     watch: looks after the other process, given the time; only while this one is PRIMARY.
     next_signal: waits up to so many seconds for a signal (shared.signals).
     say: prints lines for a person. on_ready: called once, when the RT thread moves.
@@ -86,6 +88,8 @@ class Housekeeping:
         on_ready: Callable[[], None],
         watch: Callable[[int], None] = lambda _now_ns: None,
         watchdog_ns: int | None = None,
+        change: Callable[[dict[str, Any]], tuple[bool, str]] = lambda _settings: (False, "cannot"),
+        upkeep: Callable[[int], bool] = lambda _now_ns: False,
     ) -> None:
         self._thread = thread
         self._board = board
@@ -98,6 +102,8 @@ class Housekeeping:
         self._on_ready = on_ready
         self._watch = watch
         self._watchdog_ns = watchdog_ns
+        self._change = change
+        self._upkeep = upkeep
         self._stop_since_ns: int | None = None
         self._stop_posted = False
         self._ready = False
@@ -125,6 +131,8 @@ class Housekeeping:
         if number is not None:
             self._signal(number, now_ns)
         self._board.beat(now_ns)
+        if self._upkeep(now_ns):
+            self.publish()
         if self._stop_since_ns is not None and not self._stop_posted:
             self._stop_posted = self._thread.post(RtEvent.STOP)
         if not self._ready:
@@ -198,6 +206,10 @@ class Housekeeping:
         operation = content.get("operation")
         if operation == "reload":
             message, ok = self._reload(), True
+        elif operation == "change":
+            settings = content.get("settings")
+            ok, message = self._change(settings if isinstance(settings, dict) else {})
+            self._say(f"changed over HTTP: {message}")
         elif operation == "step_down":
             message, ok = "stepping down", True
             self._step_down("STEPPING_DOWN", "asked to step down")

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rt_process.executive import Executive
+    from rt_process.numa_policy import MemoryPolicyInForce
     from rt_process.placement import Placement
     from rt_process.recovery import Recovery
     from shared.config import Config
@@ -91,6 +92,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _run(options: argparse.Namespace) -> int:
     from rt_process.exec_config import make_exec_config, make_geometry
     from rt_process.executive import Executive, PrimaryExists
+    from rt_process.memory_setup import place_segment, start_memory
     from rt_process.placement import plan
     from rt_process.recovery import find_checkpoint, has_state
     from rt_process.system import LinuxSystem
@@ -99,6 +101,7 @@ def _run(options: argparse.Namespace) -> int:
     config = load_configuration(options)
     system, machine = LinuxSystem(), LinuxMachine()
     placement = plan(config, system, machine)
+    memory = start_memory(config, placement, machine)
     geometry = make_geometry(config)
     run_dir = config.paths.run_dir
     ensure_directory(run_dir, "the lock file", run_directory_mode(run_dir))
@@ -111,8 +114,9 @@ def _run(options: argparse.Namespace) -> int:
         executive = Executive(segment, make_exec_config(config, placement))
         if recovery is not None and not executive.restore(recovery.to_c(name), _say):
             recovery = None
+        reasons = [*placement.reasons, *memory.reasons, *place_segment(segment, memory)]
         memory_report, memory_reason = lock_memory(segment)
-        reasons = [*placement.reasons, *([memory_reason] if memory_reason else [])]
+        reasons += [memory_reason] if memory_reason else []
         _refuse_unlocked(config, memory_reason)
         warning = executive.start()
         if warning:
@@ -124,7 +128,7 @@ def _run(options: argparse.Namespace) -> int:
             segment.retire(lock_path)  # nothing has happened in it
         raise
     return _supervise(
-        _Started(options, config, segment, lock_path, executive, placement, recovery),
+        _Started(options, config, segment, lock_path, executive, placement, recovery, memory),
         system,
         machine,
         {"memory": memory_report, "cpu_dma_latency_held": latency.held},
@@ -171,6 +175,7 @@ class _Started:
         executive: Executive,
         placement: Placement,
         recovery: Recovery | None,
+        memory: MemoryPolicyInForce,
     ) -> None:
         self.options = options
         self.config = config
@@ -179,6 +184,7 @@ class _Started:
         self.executive = executive
         self.placement = placement
         self.recovery = recovery
+        self.memory = memory
 
 
 def _supervise(
@@ -188,31 +194,52 @@ def _supervise(
     notes: dict[str, Any],
     reasons: list[Reason],
 ) -> int:
+    from rt_process.memory_setup import make_upkeep, rt_regions
     from rt_process.nonrt_watch import NonRtWatch, SegmentNonRt
+    from rt_process.numa_policy import place_regions, set_memory_policy
     from rt_process.reload import Reloader
     from shared.config import ConfigStore
 
     segment, executive = started.segment, started.executive
     board = SegmentBoard(segment)
     member = segment.member_struct(segment.member)
-    fixed = [reason for reason in reasons if reason not in started.placement.reasons]
+    planned = (*started.placement.reasons, *started.memory.reasons)
+    fixed = [reason for reason in reasons if reason not in planned]
     store = ConfigStore(started.config)
+
+    def memory_changed() -> None:
+        place_regions(reloader.memory, rt_regions(segment), move=False)
+        if reloader.memory.migrate:
+            upkeep.migrate()
+
     reloader = Reloader(
         store,
         started.placement,
+        started.memory,
         executive,
         system,
         machine,
         thread=lambda: int(member.tid),
         load=lambda: load_configuration(started.options),
         log=board.log,
+        set_memory=lambda config, placed: set_memory_policy(config, placed.cpus, machine),
+        memory_changed=memory_changed,
     )
+    upkeep = make_upkeep(reloader, segment, system, machine, board, _say)
 
     def document() -> dict[str, Any]:
-        in_force = [*reloader.placement.reasons, *fixed]
+        in_force = [
+            *reloader.placement.reasons,
+            *reloader.memory.reasons,
+            *upkeep.reasons,
+            *fixed,
+        ]
+        placement = reloader.placement.document() | notes
+        placement["in_force"] |= upkeep.document()
+        placement["configured"] |= reloader.memory.configured
         return {
             "pid": os.getpid(),
-            "placement": reloader.placement.document() | notes,
+            "placement": placement,
             "degraded": [reason.what for reason in in_force],
             "placement_fix": [reason.fix for reason in in_force],
             "config": {
@@ -242,6 +269,8 @@ def _supervise(
         say=_say,
         on_ready=lambda: _announce(started, board, reasons),
         watch=nonrt_watch.turn,
+        change=lambda settings: reloader.change(settings, "request"),
+        upkeep=upkeep.turn,
         watchdog_ns=watchdog_interval_ns(),
     )
     keeper.publish()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from rt_process.exec_config import make_live
+from rt_process.numa_policy import MemoryPolicyInForce
 from rt_process.placement import Placement, move_thread, plan
 from rt_process.system import System
 from shared.config import Config, ConfigError, ConfigStore
+from shared.config.changes import with_settings
 from shared.config.errors import Problem
 from shared.config.machine import Machine
-from shared.config.models.cpu_affinity import CpuAffinityConfig
 from shared.config.models.rt_schedule import RtScheduleConfig
 from shared.core import MxrcError
 from shared.startup import Refused
+
+SetMemory = Callable[[Config, Placement], MemoryPolicyInForce]
+"""Puts the memory policy of a configuration in force; raises Refused."""
 
 
 class Live(Protocol):
@@ -24,15 +28,17 @@ class Live(Protocol):
 
 
 class Reloader:
-    """Puts in force what may change while the process runs; `placement` is what is in force.
+    """Puts in force what may change while the process runs; `placement` and `memory` are in force.
 
-    thread: id of the RT thread. log: writes an event of events.def.
+    thread: id of the RT thread. log: writes an event of events.def. memory_changed: called after a
+    change of the memory policy. live: struct mxrc_exec_live of a schedule.
     """
 
     def __init__(
         self,
         store: ConfigStore,
         placement: Placement,
+        memory: MemoryPolicyInForce,
         executive: Live,
         system: System,
         machine: Machine,
@@ -40,8 +46,12 @@ class Reloader:
         thread: Callable[[], int],
         load: Callable[[], Config],
         log: Callable[..., None],
+        set_memory: SetMemory,
+        memory_changed: Callable[[], None] = lambda: None,
+        live: Callable[[RtScheduleConfig], Any] = make_live,
     ) -> None:
         self.placement = placement
+        self.memory = memory
         self._store = store
         self._executive = executive
         self._system = system
@@ -49,60 +59,91 @@ class Reloader:
         self._thread = thread
         self._load = load
         self._log = log
+        self._set_memory = set_memory
+        self._memory_changed = memory_changed
+        self._live = live
         self._candidate: Config | None = None
-        self._planned: Placement | None = None
+        self._planned: tuple[Placement, MemoryPolicyInForce] | None = None
         store.subscribe("rt_schedule", prepare=self._prepare_schedule, rollback=self._undo_schedule)
-        store.subscribe(
-            "cpu_affinity",
-            prepare=self._prepare_placement,
-            commit=self._commit_placement,
-            rollback=self._undo_placement,
-        )
+        # Two files, one placement: prepared once for both.
+        for section in ("cpu_affinity", "numa_binding"):
+            store.subscribe(
+                section,
+                prepare=lambda _old, _new: self._prepare_placement(),
+                commit=lambda _old, _new: self._commit_placement(),
+                rollback=lambda _old, _new: self._undo_placement(),
+            )
 
     def reload(self) -> str:
         """Read the files again; returns lines that say what came of it. Content never raises."""
+        return self._propose(self._load)[1]
+
+    def change(self, settings: Mapping[str, Any], source: str) -> tuple[bool, str]:
+        """Merge patches by file stem onto what is in force: whether they are now, and what came.
+
+        source: what the problems name. Content never raises.
+        """
+        return self._propose(
+            lambda: with_settings(self._store.current, settings, source, self._machine)
+        )
+
+    def _propose(self, make: Callable[[], Config]) -> tuple[bool, str]:
         try:
-            self._candidate = self._load()
+            self._candidate = make()
             changes = self._store.propose(self._candidate)
         except ConfigError as error:
             self._log("CONFIG_REFUSED", len(error.problems))
-            return f"configuration refused, the old one stays in force:\n{error}"
+            return False, f"configuration refused, the old one stays in force:\n{error}"
         except MxrcError as error:
             self._log("CONFIG_REFUSED", 1)
-            return f"configuration refused, the old one stays in force:\n{error}"
+            return False, f"configuration refused, the old one stays in force:\n{error}"
         finally:
             self._candidate = None
+            self._planned = None
         if not changes:
-            return "configuration unchanged"
+            return True, "configuration unchanged"
         self._log("CONFIG_CHANGED", len(changes))
         fields = ", ".join(f"{change.section}.json {change.json_path}" for change in changes)
-        return f"configuration changed: {fields}"
+        return True, f"configuration changed: {fields}"
 
     def _prepare_schedule(self, _old: RtScheduleConfig, new: RtScheduleConfig) -> None:
-        self._executive.apply(make_live(new))
+        self._executive.apply(self._live(new))
 
     def _undo_schedule(self, old: RtScheduleConfig, _new: RtScheduleConfig) -> None:
-        self._executive.apply(make_live(old))
+        self._executive.apply(self._live(old))
 
-    def _prepare_placement(self, _old: CpuAffinityConfig, _new: CpuAffinityConfig) -> None:
+    def _prepare_placement(self) -> None:
         if self._candidate is None:
-            raise AssertionError("a placement is prepared by reload() only")
+            raise AssertionError("a placement is prepared by reload() and change() only")
+        if self._planned is not None:
+            return
         try:
             planned = plan(self._candidate, self._system, self._machine)
+            memory = self._set_memory(self._candidate, planned)
             move_thread(planned, self._thread(), self._system)
         except Refused as error:
+            self._set_memory(self._store.current, self.placement)
             raise _refusal(self._candidate, str(error)) from error
         except OSError as error:
-            move_thread(self.placement, self._thread(), self._system)
+            self._undo_placement()
             raise _refusal(self._candidate, str(error.strerror).lower()) from error
-        self._planned = planned
+        self._planned = planned, memory
 
-    def _commit_placement(self, _old: CpuAffinityConfig, _new: CpuAffinityConfig) -> None:
-        if self._planned is not None:
-            self.placement, self._planned = self._planned, None
+    def _commit_placement(self) -> None:
+        if self._planned is None:
+            return
+        before = self.memory
+        (self.placement, self.memory), self._planned = self._planned, None
+        if (before.target, before.policy, before.nodes) != (
+            self.memory.target,
+            self.memory.policy,
+            self.memory.nodes,
+        ):
+            self._memory_changed()
 
-    def _undo_placement(self, _old: CpuAffinityConfig, _new: CpuAffinityConfig) -> None:
+    def _undo_placement(self) -> None:
         move_thread(self.placement, self._thread(), self._system)
+        self._set_memory(self._store.current, self.placement)
         self._planned = None
 
 

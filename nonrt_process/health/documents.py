@@ -17,7 +17,7 @@ from nonrt_process.process_info import (
     CpuMeter,
     ProcessSample,
     node_of_cpu,
-    numa_nodes,
+    page_counts,
     rfc3339,
     sample,
 )
@@ -133,11 +133,14 @@ class HealthDocuments:
         self, process: ProcessName, found: ProcessSample | None, view: RtView | None
     ) -> dict[str, Any]:
         core = self._cpu_affinity(process, found, view)["current_core"]
-        config = getattr(self._context.config.current.numa_binding, process)
+        node = None if core is None else node_of_cpu(core)
+        policy = getattr(self._context.config.current.numa_binding, process).memory_policy
+        if process == "rt_process" and view is not None and view.alive:
+            policy = view.placement("in_force", "memory_policy")
         return {
-            "numa_node": None if core is None else node_of_cpu(core),
-            "memory_policy": config.memory_policy,
-            "local_memory_percent": local_percent(process, view, present=found is not None),
+            "numa_node": node,
+            "memory_policy": policy,
+            "local_memory_percent": local_percent(process, view, node),
         }
 
     def _rt_performance(self, view: RtView | None) -> dict[str, Any]:
@@ -170,13 +173,10 @@ class HealthDocuments:
         }
 
 
-def local_percent(process: ProcessName, view: RtView | None, *, present: bool) -> float | None:
-    """Share of local pages: 100 on a machine of one node; else what the process itself measured."""
-    if not present:
+def local_percent(process: ProcessName, view: RtView | None, node: int | None) -> float | None:
+    """Share of pages on `node`, as the process itself measured; None when it did not."""
+    counts = page_counts(process, view)
+    if counts is None or node is None:
         return None
-    if len(numa_nodes()) <= 1:
-        return 100.0
-    measured = None
-    if process == "rt_process" and view is not None:
-        measured = view.placement("in_force", "local_memory_percent")
-    return float(measured) if isinstance(measured, (int, float)) else None
+    percent = counts.local_percent([node])
+    return None if percent is None else round(percent, 2)

@@ -19,10 +19,11 @@ from nonrt_process.interfaces import (
     TraceStatistics,
 )
 from nonrt_process.metrics.families import Families, Labels
-from nonrt_process.process_info import CpuMeter, node_of_cpu, numa_nodes, sample
+from nonrt_process.process_info import CpuMeter, node_of_cpu, page_counts, sample
 from nonrt_process.rt_view import RtView, read_rt
 from shared.core import layout_hash
 from shared.enums import RegionId
+from shared.numa.maps import PageCounts
 from shared.ring import RingReader
 from shared.version import package_version
 
@@ -92,13 +93,7 @@ class ProcessSource:
         node = node_of_cpu(core)
         if node is not None:
             families.gauge("mxrc_numa_node", "NUMA node of its current CPU", node, labels)
-            if len(numa_nodes()) == 1:
-                families.gauge(
-                    "mxrc_numa_local_memory_percent",
-                    "Share of its pages that are on the node of its CPU",
-                    100.0,
-                    {**labels, "numa_node": str(node)},
-                )
+            self._memory(families, labels, page_counts(process, view), node)
         families.counter(
             "mxrc_process_cpu_seconds", "CPU time of all its threads", found.cpu_s, labels
         )
@@ -108,6 +103,26 @@ class ProcessSource:
             found.memory_bytes,
             labels,
         )
+
+    @staticmethod
+    def _memory(families: Families, labels: Labels, counts: PageCounts | None, node: int) -> None:
+        percent = None if counts is None else counts.local_percent([node])
+        if counts is None or percent is None:
+            return
+        families.gauge(
+            "mxrc_numa_local_memory_percent",
+            "Share of its anonymous memory and segment that is on the node of its CPU",
+            percent,
+            {**labels, "numa_node": str(node)},
+        )
+        for kind in ("anonymous", "segment", "file"):
+            for other, size_kb in sorted(getattr(counts, kind).items()):
+                families.gauge(
+                    "mxrc_numa_memory_bytes",
+                    "Its memory by kind and NUMA node",
+                    size_kb * 1024,
+                    {**labels, "kind": kind, "numa_node": str(other)},
+                )
 
     def _health(self, families: Families, process: ProcessName, view: RtView | None) -> None:
         labels = {"process": process}

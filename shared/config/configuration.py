@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -33,6 +33,7 @@ class Config:
     directory: where the files were read.
     api_token: the token from api.json or its token_file, or None.
     absent: stems of files that were not there, so that their defaults are in force.
+    overrides: what was changed at run time, by file stem (see overrides.py).
     """
 
     instance: InstanceConfig
@@ -50,11 +51,12 @@ class Config:
     directory: Path
     api_token: SecretStr | None = None
     absent: tuple[str, ...] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def instance_name(self) -> str:
         """Name of the instance: configured, or one per user."""
-        return self.instance.instance or f"u{os.getuid()}"
+        return self.instance.name
 
     def find_task(self, task_id: str) -> TaskDefinition | None:
         """The definition that serves `task_id`: its own, else the most specific pattern.

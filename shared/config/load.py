@@ -12,7 +12,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from shared.config import env, validation
+from shared.config import overrides as runtime
 from shared.config.base import ConfigFile, Fault
+from shared.config.changes import merge_patch
 from shared.config.configuration import Config
 from shared.config.cross_checks import StemFault, file_faults, machine_faults, task_stem
 from shared.config.errors import ConfigError, Loc, Problem
@@ -35,9 +37,12 @@ class _Document:
     content: Any
     model: type[ConfigFile]
     overrides: list[env.Override] = field(default_factory=list)
+    changed: dict[str, Any] = field(default_factory=dict)
+    changed_by: str = ""
 
     def source_of(self, loc: Loc) -> str:
-        return env.source(self.overrides, loc, self.file)
+        file = self.changed_by if runtime.covers(self.changed, loc) else self.file
+        return env.source(self.overrides, loc, file)
 
     def problems(self, faults: Iterable[Fault]) -> list[Problem]:
         schema = self.model.model_json_schema()
@@ -55,6 +60,8 @@ class _Loader:
         self.problems: list[Problem] = []
         self.documents: dict[str, _Document] = {}
         self.absent: list[str] = []
+        self.changed: dict[str, Any] = {}
+        self.changed_by = ""
         try:
             self.overrides = env.read_overrides(environ, SECTIONS)
         except ConfigError as error:
@@ -66,7 +73,13 @@ class _Loader:
         overrides = [one for one in self.overrides if one.stem == section.stem]
         try:
             content, mode = self._read(section, path)
-            document = self._overridden(_Document(str(path), content, section.model), overrides)
+            changed = self.changed.get(section.stem, {})
+            if changed:
+                content = merge_patch(content, changed)
+            document = _Document(
+                str(path), content, section.model, changed=changed, changed_by=self.changed_by
+            )
+            document = self._overridden(document, overrides)
             self.documents[section.stem] = document
             result = validation.validate(section.model, document.content, document.source_of)
             _check_secrets(path, content, mode, section.model)
@@ -101,6 +114,14 @@ class _Loader:
         as_text = [loc for loc in suspects if loc not in second]
         content = env.apply(document.content, overrides, as_text=as_text)
         return replace(document, content=content, overrides=overrides)
+
+    def runtime_changes(self, path: Path) -> None:
+        """Read what was changed at run time; before the sections that it may concern."""
+        self.changed_by = str(path)
+        try:
+            self.changed = runtime.read_overrides(path)
+        except ConfigError as error:
+            self.problems.extend(error.problems)
 
     def tasks(self) -> dict[str, TaskDefinition]:
         folder = self.files.get(TASKS.stem, self.directory / TASKS.stem)
@@ -222,7 +243,14 @@ def load_config(
     """
     loader = _Loader(Path(config_dir), files or {}, environ)
     loader.unknown_files()
-    sections: dict[str, Any] = {stem: loader.section(section) for stem, section in SECTIONS.items()}
+    instance: Any = loader.section(SECTIONS["instance"])
+    if instance is not None:
+        paths = resolve_paths(instance, environ, system=system)
+        loader.runtime_changes(runtime.overrides_path(paths.data_dir, instance.name))
+    sections: dict[str, Any] = {
+        stem: instance if stem == "instance" else loader.section(section)
+        for stem, section in SECTIONS.items()
+    }
     tasks = loader.tasks()
     token: SecretStr | None = None
     if (api := sections["api"]) is not None:
@@ -236,10 +264,11 @@ def load_config(
     config = Config(
         **sections,
         tasks=tasks,
-        paths=resolve_paths(sections["instance"], environ, system=system),
+        paths=paths,
         directory=Path(config_dir),
         api_token=token,
         absent=tuple(loader.absent),
+        overrides=loader.changed,
     )
     loader.report(file_faults(config))
     if check_machine:

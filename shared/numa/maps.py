@@ -92,3 +92,19 @@ def count_pages(text: str, segment: str = "") -> PageCounts:
             for node, size in found.kb.items():
                 total[node] = total.get(node, 0) + size
     return PageCounts(**sums)
+
+
+def counts_from_document(document: object) -> PageCounts | None:
+    """What `PageCounts.document` gave; None when it is something else."""
+    if not isinstance(document, dict):
+        return None
+    parts = {}
+    for name in ("anonymous", "segment", "file"):
+        part = document.get(f"{name}_kb")
+        if not isinstance(part, dict):
+            return None
+        try:
+            parts[name] = {int(node): int(size) for node, size in part.items()}
+        except (TypeError, ValueError):
+            return None
+    return PageCounts(**parts)

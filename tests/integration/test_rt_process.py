@@ -265,7 +265,7 @@ def test_exclusive_on_an_unprepared_machine_is_refused_with_the_fix(place: Place
     edit_affinity(place, isolation_mode="CGROUPS", is_exclusive=True)
     text = refused(place, 78)
     assert "is_exclusive is true" in text
-    assert "cpuset.cpus.partition" in text
+    assert "mxrc cpuset create" in text
     assert place.shm_files() == []
 
 

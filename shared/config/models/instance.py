@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from pydantic import model_validator
@@ -70,6 +71,11 @@ class InstanceConfig(ConfigFile):
         meaning="RT processes that may be attached at once: the primary and its standbys.",
         trouble="One more than this is refused at start; raise it and restart the instance.",
     )
+
+    @property
+    def name(self) -> str:
+        """Name of the instance: configured, or one per user."""
+        return self.instance or f"u{os.getuid()}"
 
     @model_validator(mode="after")
     def _powers_of_two(self) -> InstanceConfig:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.config.models.numa_binding import MemoryPolicy
 from shared.enums import RtEvent
 from shared.kernel.cpusets import Cpuset
 from shared.kernel.interrupts import Interrupt
@@ -57,6 +58,39 @@ class FakeSystem:
 
     def interrupts(self, cpus: Iterable[int]) -> tuple[Interrupt, ...]:
         return ()
+
+
+@dataclass
+class FakeNuma:
+    """Two nodes; pages are on node 0 unless they were moved. refuses: every call fails."""
+
+    refuses: bool = False
+    in_force: tuple[str, tuple[int, ...]] = ("LOCAL", ())
+    ranges: list[tuple[int, int, int, bool]] = field(default_factory=list)
+    pages: dict[int, int] = field(default_factory=dict)
+    may_move_shared: bool = True
+
+    def set_policy(self, policy: MemoryPolicy, nodes: Iterable[int]) -> None:
+        if self.refuses:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self.in_force = (policy, tuple(nodes))
+
+    def policy(self) -> tuple[MemoryPolicy | None, frozenset[int]]:
+        raise NotImplementedError
+
+    def bind_range(self, address: int, size: int, node: int, *, move: bool) -> None:
+        if self.refuses:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        self.ranges.append((address, size, node, move))
+
+    def nodes_of(self, addresses: Sequence[int]) -> list[int]:
+        return [self.pages.get(address, -errno.ENOENT) for address in addresses]
+
+    def move(self, addresses: Sequence[int], node: int, *, shared: bool) -> list[int]:
+        if shared and not self.may_move_shared:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        self.pages.update(dict.fromkeys(addresses, node))
+        return [node] * len(addresses)
 
 
 @dataclass

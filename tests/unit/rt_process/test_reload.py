@@ -4,11 +4,12 @@ import os
 from typing import Any
 
 from rt_process.executive import ExecutiveError
-from rt_process.placement import plan
+from rt_process.numa_policy import MemoryPolicyInForce, set_memory_policy
+from rt_process.placement import Placement, plan
 from rt_process.reload import Reloader
-from shared.config import ConfigStore
+from shared.config import Config, ConfigStore
 from tests.unit.config.conftest import FakeMachine, Files
-from tests.unit.rt_process.fakes import FakeSystem
+from tests.unit.rt_process.fakes import FakeNuma, FakeSystem
 
 THREAD = 4711
 
@@ -18,19 +19,26 @@ class Setup:
         self.files, self.system, self.machine = files, FakeSystem(), FakeMachine()
         self.applied: list[int] = []
         self.fails = False
+        self.numa = FakeNuma()
         self.logged: list[tuple[Any, ...]] = []
         config = files.load()
         self.store = ConfigStore(config)
         self.reloader = Reloader(
             self.store,
             plan(config, self.system, self.machine),
+            self.set_memory(config, plan(config, self.system, self.machine)),
             self,
             self.system,
             self.machine,
             thread=lambda: THREAD,
             load=files.load,
             log=lambda *args: self.logged.append(args),
+            set_memory=self.set_memory,
+            memory_changed=lambda: self.logged.append(("memory",)),
         )
+
+    def set_memory(self, config: Config, placement: Placement) -> MemoryPolicyInForce:
+        return set_memory_policy(config, placement.cpus, self.machine, lambda: self.numa)
 
     def apply(self, live: Any) -> None:
         if self.fails:
