@@ -62,6 +62,8 @@ build: venv ## Compile the C core in place (only when something it is made of ha
 	@# A umask of 002 leaves a clone group-writable, and mxrc refuses such configuration files.
 	@if [[ -d config ]]; then chmod -R go-w config; fi
 	@flock build/core.lock $(MAKE) -s --no-print-directory $(CORE)
+	@# Importing from source takes so long that a killed Non-RT process would be back too late.
+	@$(BIN)/python -m compileall -q $(PACKAGES)
 
 # Made aside and renamed into place: a running process keeps the old file. It gets the time of the
 # start, so that a file saved during the compilation counts as newer.

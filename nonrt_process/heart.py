@@ -30,6 +30,8 @@ from shared.segment import (
 
 BEAT_S: Final = 0.02
 LOOK_NS: Final = 100_000_000
+PATIENCE_NS: Final = 2_000_000_000
+"""Started together with RT it finds no segment for a moment: not worth a line."""
 
 
 class SegmentHeart:
@@ -42,6 +44,7 @@ class SegmentHeart:
         self._quiet = Quiet(log, clock)
         self._segment: Segment | None = None
         self._problem: AttachProblem | None = AttachProblem("absent", "not looked for yet")
+        self._said = ""
         self._stopped_in_order = False
         self._claimed = False
         self._ready = False
@@ -143,6 +146,7 @@ class SegmentHeart:
         segment.nonrt_status.heartbeat_ns = self._clock.monotonic_ns()
         self._segment = segment
         self._problem = None
+        self._said = ""
         self._stopped_in_order = False
         self._log.info("Attached to %s, generation %d", segment.name, segment.generation)
 
@@ -160,7 +164,10 @@ class SegmentHeart:
         return AttachProblem("other", str(error))
 
     def _set_problem(self, problem: AttachProblem) -> None:
-        if self._problem is None or self._problem.message != problem.message:
+        now = self._clock.monotonic_ns()
+        starting = problem.kind == "absent" and now - self._started_ns < PATIENCE_NS
+        if not starting and self._said != problem.message:
+            self._said = problem.message
             level = logging.WARNING if problem.kind in ("absent", "stopped") else logging.ERROR
             self._log.log(level, "Waiting for the segment: %s", problem.message)
         self._problem = problem

@@ -41,18 +41,23 @@ def run(config_dir: Path | None, instance: str | None, *, demo: bool, table: boo
     directory = config_dir or default_config_dir()
     config = load(directory, instance)
     _refuse_running(config.instance_name)
-    environ = _environ(config, directory, instance)
+    environ = _environ(config, directory)
     screen: Screen = TableScreen() if table and sys.stdout.isatty() else PlainScreen()
     with _Signals() as signals, screen:
-        return _Up(config, environ, screen, signals, Demo(config) if demo else None).run()
+        return _Up(
+            config, environ, screen, signals, Demo(config, SystemClock()) if demo else None
+        ).run()
 
 
-def _environ(config: Config, directory: Path, instance: str | None) -> dict[str, str]:
-    """Environment of the children: folders in ./var where the configuration leaves them open."""
+def _environ(config: Config, directory: Path) -> dict[str, str]:
+    """Environment of the children: folders in ./var where the configuration leaves them open.
+
+    The instance is named always: the same for both, whatever becomes of the file, and Non-RT beats
+    before it can read one.
+    """
     environ = dict(os.environ)
     environ["MXRC_CONFIG_DIR"] = str(directory.resolve())
-    if instance is not None:
-        environ["MXRC_INSTANCE__INSTANCE"] = f'"{instance}"'
+    environ["MXRC_INSTANCE__INSTANCE"] = f'"{config.instance_name}"'
     for field, folder in _FOLDERS.items():
         if getattr(config.instance, field) is None:
             path = Path("var", folder).resolve()

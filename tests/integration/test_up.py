@@ -126,7 +126,7 @@ def test_ignored_interrupts_are_heard_all_the_same(place: Place) -> None:
 def test_the_demo_moves_the_arm(place: Place) -> None:
     with started_up(place, "--demo") as up:
         sample = running_both(place, up)
-        wait_for(lambda: "demo task demo started (periodic)" in up.output, "the demo's start")
+        wait_for(lambda: "demo task demo started" in up.output, "the demo's start")
         start = sample.positions
 
         def moved() -> bool:
@@ -141,6 +141,9 @@ def test_the_demo_moves_the_arm(place: Place) -> None:
         listed = run_to_end(place, "mxrc", "task", "list", "--json")
         assert listed.returncode == 0, listed.stderr
         assert '"demo"' in listed.stdout
+        # What a person starts gets its turn.
+        done = run_to_end(place, "mxrc", "task", "start", "task_1", "--watch")
+        assert done.returncode == 0, done.stdout + done.stderr
         status = run_to_end(place, "mxrc", "status", "--json")
         assert status.returncode == 0, status.stderr
         assert {row["status"] for row in json.loads(status.stdout)} <= {"HEALTHY", "DEGRADED"}

@@ -20,7 +20,7 @@ from nonrt_process.consumer import Consumer
 from nonrt_process.context import Context
 from nonrt_process.endpoints import EndpointsBoard
 from nonrt_process.interfaces import Endpoints
-from nonrt_process.main import early_instance
+from nonrt_process.process import early_instance
 from nonrt_process.plugins import Plugin
 from nonrt_process.pump import Pump
 from shared.clock import FakeClock
@@ -199,8 +199,17 @@ def test_the_instance_is_known_before_the_configuration(
     assert early_instance(options(instance=instance, config_dir=tmp_path), environ) == expected
 
 
-def test_nothing_heavy_is_imported_before_the_heart_beats() -> None:
-    code = "import sys, nonrt_process.main; print(*sorted(sys.modules))"
+def imported_by(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
+    return set(done.stdout.split())
+
+
+def test_nothing_heavy_is_imported_before_the_heart_beats() -> None:
+    loaded = imported_by("nonrt_process.process")
     assert not loaded & {"numpy", "pydantic", "fastapi", "uvicorn", "opentelemetry", "asyncio"}
+
+
+def test_the_first_beat_needs_the_core_only() -> None:
+    loaded = imported_by("nonrt_process.main")
+    assert not loaded & {"argparse", "dataclasses", "json", "logging", "pathlib", "shared.segment"}
