@@ -1,8 +1,8 @@
 """The beats before the heart: from some ms after exec until the heart has been imported.
 
 RT enters SAFE_MODE when nothing has beaten for 500 ms, and a killed process has to be noticed and
-started again within that time. So this stands on the core alone: on a busy machine argparse, logging
-and shared.segment take longer to import than everything else until the first beat.
+started again within that time. So this stands on the core alone: on a busy machine argparse,
+logging and shared.segment take longer to import than everything else until the first beat.
 """
 
 from __future__ import annotations

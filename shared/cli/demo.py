@@ -1,7 +1,7 @@
 """The demo of `mxrc up --demo`: a run of the demo task whenever the machine has nothing else to do.
 
-Started through the API, as anybody would. One run at a time rather than a periodic task: the axes are
-free between runs, so that what a person starts gets its turn.
+Started through the API, as anybody would. One run at a time rather than a periodic task: the axes
+are free between runs, so that what a person starts gets its turn.
 """
 
 from __future__ import annotations

@@ -33,12 +33,12 @@ class Scene:
         self.client = FakeClient()
         self.clock = FakeClock()
         self.said: list[str] = []
-        self.demo = Demo(cast(Config, SimpleNamespace()), self.clock, cast(Client, self.client))
+        self.demo = Demo(cast("Config", SimpleNamespace()), self.clock, cast("Client", self.client))
 
     def look(self, seconds: float = 0.0, **changes: Any) -> int:
         """How many runs have been started after a look at a sample `seconds` later."""
         self.clock.advance(round(seconds * 1e9))
-        self.demo.look(cast(Sample, SimpleNamespace(**{**IDLE, **changes})), self.said.append)
+        self.demo.look(cast("Sample", SimpleNamespace(**{**IDLE, **changes})), self.said.append)
         return len(self.client.posted)
 
 

@@ -20,8 +20,8 @@ from nonrt_process.consumer import Consumer
 from nonrt_process.context import Context
 from nonrt_process.endpoints import EndpointsBoard
 from nonrt_process.interfaces import Endpoints
-from nonrt_process.process import early_instance
 from nonrt_process.plugins import Plugin
+from nonrt_process.process import early_instance
 from nonrt_process.pump import Pump
 from shared.clock import FakeClock
 from shared.config import Config, ConfigError
