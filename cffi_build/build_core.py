@@ -1,11 +1,12 @@
 """cffi builder of `shared._core`: the C core as one abi3 extension module.
 
-layout.h, api.h and bench.h are the declarations, read as they are; core.h is what the C compiler
+DECLARATIONS are read as they are; core.h is what the C compiler
 includes; everything in src/ is compiled in. setup.py names `ffibuilder`.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -18,7 +19,12 @@ sys.path.insert(0, str(ROOT))  # an isolated build does not have the project on 
 from cffi_build.layout_hash import as_c_literal, layout_hash  # noqa: E402
 
 INCLUDE = HERE / "include"
-DECLARATIONS = tuple(INCLUDE / "mxrc" / name for name in ("layout.h", "api.h", "bench.h"))
+DECLARATIONS = tuple(
+    INCLUDE / "mxrc" / name
+    for name in ("layout.h", "law.h", "process_image.h", "api.h", "bench.h")
+)
+# Headers that others include by themselves have these lines, which cffi does not read.
+_HEADER_LINES = re.compile(r"^#(pragma|include) .*$", re.MULTILINE)
 
 COMPILE_ARGS = ["-std=gnu11", "-O2", "-g", "-pthread", "-fvisibility=hidden"]  # warnings: setup.py
 LINK_ARGS = ["-pthread", "-Wl,-z,now"]  # no symbol is looked up by the real-time thread

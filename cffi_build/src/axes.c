@@ -9,6 +9,8 @@
 
 /* Differences below this share of a limit are rounding. */
 #define TOLERANCE 1e-6
+/* Share of velocity_max over which the effort towards a bound is taken back. */
+#define EFFORT_BAND 0.1
 
 void mxrc_axes_safe_begin(struct mxrc_exec *exec)
 {
@@ -85,8 +87,12 @@ int mxrc_axes_at_rest(const struct mxrc_exec *exec, uint32_t mask)
         const struct mxrc_axis_config *limits = &exec->config.axis[i];
         if (!(mask & (1u << i)))
             continue;
-        if (axis->setpoint_velocity != 0 ||
-            fabs(axis->command_velocity) > limits->acceleration_max * dt * (1 + TOLERANCE) ||
+        if (axis->setpoint_velocity != 0)
+            return 0;
+        /* How near the axis follows is the law's affair. */
+        if (exec->outputs.command_kind == MXRC_LAW_EFFORT)
+            continue;
+        if (fabs(axis->command_velocity) > limits->acceleration_max * dt * (1 + TOLERANCE) ||
             fabs(axis->command - axis->setpoint) > TOLERANCE * limits->velocity_max)
             return 0;
     }
@@ -103,6 +109,13 @@ void mxrc_axes_interrupted(struct mxrc_exec *exec)
         axis->command_velocity = 0;
     }
     mxrc_tasks_hold(exec);
+}
+
+void mxrc_axes_found(struct mxrc_exec *exec)
+{
+    for (uint32_t i = 0; i < exec->config.axis_count; i++)
+        exec->axis[i].command = exec->safe_hold[i] = exec->inputs.position[i];
+    mxrc_axes_interrupted(exec);
 }
 
 /* Greatest velocity towards a bound at `distance` from which the axis still stops before it. */
@@ -146,14 +159,33 @@ static double limit_position(const struct mxrc_exec *exec, uint32_t i, double as
     return fmin(fmax(position, low), high);
 }
 
+/* The effort that is left where the measured motion nears a bound of velocity, or the velocity from which the axis still
+ * stops before a bound of position: from all of it at one band below to all of it against the motion at one band above. So the
+ * velocity settles within the bound whatever is asked for. Nothing is known of the inertia but that effort_max is enough to
+ * brake at acceleration_max; a stop is planned with half of that, for the axis lags behind its bound while it brakes. */
+static double limit_effort(const struct mxrc_exec *exec, uint32_t i, double asked)
+{
+    struct mxrc_axis_config limits = exec->config.axis[i];
+    double dt = mxrc_cycle_seconds(exec);
+    double position = exec->inputs.position[i], velocity = exec->inputs.velocity[i];
+    double band = EFFORT_BAND * limits.velocity_max;
+    limits.acceleration_max *= 0.5;
+    double up =
+        fmin(limits.velocity_max, stopping_velocity(limits.position_max - position, &limits, dt));
+    double down =
+        fmin(limits.velocity_max, stopping_velocity(position - limits.position_min, &limits, dt));
+    double high = fmin(fmax((up - velocity) / band, -1), 1) * limits.effort_max;
+    double low = fmin(fmax((-down - velocity) / band, -1), 1) * limits.effort_max;
+    return fmax(fmin(asked, high), low);
+}
+
 void mxrc_axes_limit(struct mxrc_exec *exec)
 {
     uint32_t cut = 0;
     for (uint32_t i = 0; i < exec->config.axis_count; i++) {
-        const struct mxrc_axis_config *limits = &exec->config.axis[i];
         double asked = exec->outputs.command[i];
         double allowed = exec->outputs.command_kind == MXRC_LAW_EFFORT
-                             ? fmin(fmax(asked, -limits->effort_max), limits->effort_max)
+                             ? limit_effort(exec, i, asked)
                              : limit_position(exec, i, asked);
         if (allowed == asked)
             continue;
@@ -167,14 +199,18 @@ void mxrc_axes_limit(struct mxrc_exec *exec)
     }
 }
 
+/* Under commands of effort the axis is where it is: safe actions start from there. */
 void mxrc_axes_committed(struct mxrc_exec *exec)
 {
     double dt = mxrc_cycle_seconds(exec);
-    if (exec->outputs.command_kind != MXRC_LAW_POSITION)
-        return;
     for (uint32_t i = 0; i < exec->config.axis_count; i++) {
         struct mxrc_axis_state *axis = &exec->axis[i];
-        axis->command_velocity = (exec->outputs.command[i] - axis->command) / dt;
-        axis->command = exec->outputs.command[i];
+        if (exec->outputs.command_kind == MXRC_LAW_EFFORT) {
+            axis->command_velocity = exec->inputs.velocity[i];
+            axis->command = exec->inputs.position[i];
+        } else {
+            axis->command_velocity = (exec->outputs.command[i] - axis->command) / dt;
+            axis->command = exec->outputs.command[i];
+        }
     }
 }

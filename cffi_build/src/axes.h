@@ -13,6 +13,8 @@ void mxrc_axes_undriven(struct mxrc_exec *exec);
 int mxrc_axes_at_rest(const struct mxrc_exec *exec, uint32_t mask);
 /* The arm was left at its last command for several slots: it stands, and motion is planned anew from there. */
 void mxrc_axes_interrupted(struct mxrc_exec *exec);
+/* Measured motion is there again after a time without: the axes may be anywhere, and stay where they are found. */
+void mxrc_axes_found(struct mxrc_exec *exec);
 /* Cuts the commands in exec->outputs to what position, velocity and acceleration (or effort) limits allow. */
 void mxrc_axes_limit(struct mxrc_exec *exec);
 /* What was committed becomes the start of the next cycle. */

@@ -42,7 +42,10 @@ static void read_inputs(struct mxrc_exec *exec)
     if (code) {
         mxrc_log(exec, MXRC_EV_DRIVER_FAULT, NULL, code);
         mxrc_state_fault(exec, MXRC_SAFE_DRIVER);
+    } else if (exec->driver_failed) {
+        mxrc_axes_found(exec);
     }
+    exec->driver_failed = code != 0;
 }
 
 /* 0, or ESTALE: another process is PRIMARY, and nothing that it writes may be touched any more. */
@@ -222,22 +225,16 @@ int mxrc_exec_begin(struct mxrc_exec *exec, char *error, size_t error_bytes)
 /* Of a STANDBY every cycle counts from the first: it is warm. */
 int mxrc_exec_enter(struct mxrc_exec *exec, int owner_died, char *error, size_t error_bytes)
 {
-    int result = 0;
     exec->started_ns = exec->now.wake_ns = mxrc_exec_now(exec);
     exec->warmup_left = exec->was_standby ? 0 : exec->config.warmup_cycles;
     mxrc_misses_begin(exec);
-    if (exec->law->init(exec->law_state, exec->law_parameters, exec->config.axis_count,
-                        mxrc_cycle_seconds(exec)))
-        result = mxrc_fail(error, error_bytes, EINVAL, "control law %.31s refuses to start",
-                           exec->law->name);
-    if (result == 0 && (result = recover(exec, owner_died)) != 0)
-        mxrc_fail(error, error_bytes, result,
-                  "the driver or the kernel's random source failed "
-                  "before the first cycle: error %d",
-                  result);
+    int result = recover(exec, owner_died);
     if (result) {
         mxrc_exec_end(exec);
-        return result;
+        return mxrc_fail(error, error_bytes, result,
+                         "the driver or the kernel's random source failed before the first cycle: "
+                         "error %d",
+                         result);
     }
     mxrc_status_begin(exec);
     mxrc_phase(exec, MXRC_AT_RESTORED);

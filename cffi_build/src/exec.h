@@ -163,7 +163,7 @@ struct mxrc_exec {
     struct mxrc_axis_state axis[MXRC_AXES];
     double safe_hold[MXRC_AXES]; /* where SAFE_MODE or ERROR found the axis */
     uint32_t law_engaged;        /* the law made the last outputs; else it is reset first */
-    uint32_t reserved1;
+    uint32_t driver_failed;      /* the last reading did */
 
     /* tasks */
     struct mxrc_task_state task[MXRC_TASKS];
@@ -225,7 +225,7 @@ uint64_t mxrc_exec_now(struct mxrc_exec *exec);
 /* The part of mxrc_exec_begin that follows the lease: recover, restore, enter the grid. Gives the lease back on failure. */
 int mxrc_exec_enter(struct mxrc_exec *exec, int owner_died, char *error, size_t error_bytes);
 
-/* A law other than the built-in one; before begin. 0, or EINVAL with what does not fit. */
+/* The law from now on; before begin. 0, or EINVAL with what does not fit. */
 int mxrc_exec_use_law(struct mxrc_exec *exec, const struct mxrc_law *law, const double *parameters,
                       uint32_t count, char *error, size_t error_bytes);
 

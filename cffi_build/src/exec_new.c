@@ -35,6 +35,11 @@ static int find_views(struct mxrc_exec *exec)
     return 0;
 }
 
+static const struct mxrc_law *law_of(const struct mxrc_exec *exec)
+{
+    return exec->config.law ? exec->config.law : &mxrc_law_position_servo;
+}
+
 static int open_driver(struct mxrc_exec *exec, char *error, size_t error_bytes)
 {
     const struct mxrc_driver *driver = mxrc_driver_find(exec->config.driver);
@@ -45,7 +50,14 @@ static int open_driver(struct mxrc_exec *exec, char *error, size_t error_bytes)
     const struct mxrc_driver_config config = {
         .axis = exec->config.axis,
         .axis_count = exec->config.axis_count,
+        .commands = 1u << MXRC_LAW_POSITION | 1u << law_of(exec)->command,
         .time_constant = exec->config.simulated_time_constant_s,
+        .inertia = exec->config.simulated_inertia,
+        .damping = exec->config.simulated_damping,
+        .image_name = exec->config.image_name,
+        .image_timeout_ns = exec->config.image_timeout_ns,
+        .generation = exec->segment->generation,
+        .member = (uint32_t)exec->segment->member,
         .admitted_epoch = &exec->at.lease->admitted_epoch,
     };
     int result =
@@ -69,9 +81,11 @@ static int set_up(struct mxrc_exec *exec, char *error, size_t error_bytes)
         return mxrc_fail(error, error_bytes, ENOENT,
                          "the segment is not attached as an RT process's, or lacks a region");
     if ((result = mxrc_log_begin(exec, error, error_bytes)) != 0 ||
+        (result = mxrc_law_check(law_of(exec), exec->config.law_parameter_count, error,
+                                 error_bytes)) != 0 ||
         (result = open_driver(exec, error, error_bytes)) != 0 ||
-        (result = mxrc_exec_use_law(exec, &mxrc_law_position_servo, NULL, 0, error, error_bytes)) !=
-            0)
+        (result = mxrc_exec_use_law(exec, law_of(exec), exec->config.law_parameters,
+                                    exec->config.law_parameter_count, error, error_bytes)) != 0)
         return result;
     if (mxrc_sections_register(exec))
         return mxrc_fail(error, error_bytes, ENOSPC,

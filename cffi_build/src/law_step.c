@@ -14,31 +14,25 @@
 int mxrc_exec_use_law(struct mxrc_exec *exec, const struct mxrc_law *law, const double *parameters,
                       uint32_t count, char *error, size_t error_bytes)
 {
-    if (law->abi != MXRC_LAW_ABI || law->bytes != sizeof *law)
-        return mxrc_fail(error, error_bytes, EINVAL,
-                         "the control law has interface %u of %u bytes, not %u of %zu; build it "
-                         "against this version's law.h",
-                         law->abi, law->bytes, MXRC_LAW_ABI, sizeof *law);
-    if (law->name[0] == '\0' || law->name[sizeof law->name - 1] != '\0' || !law->init ||
-        !law->step || !law->reset || law->state_bytes > MXRC_LAW_STATE_BYTES ||
-        law->parameter_count > MXRC_LAW_PARAMETERS)
-        return mxrc_fail(error, error_bytes, EINVAL,
-                         "control law %.31s: name, functions, at most %u bytes of state and at "
-                         "most %u parameters are needed",
-                         law->name, MXRC_LAW_STATE_BYTES, MXRC_LAW_PARAMETERS);
-    if (count != law->parameter_count)
-        return mxrc_fail(error, error_bytes, EINVAL,
-                         "control law %.31s takes %u parameters, %u were given", law->name,
-                         law->parameter_count, count);
-    if (law->command > MXRC_LAW_EFFORT || !(exec->driver->accepts & (1u << law->command)))
+    int result = mxrc_law_check(law, count, error, error_bytes);
+    if (result)
+        return result;
+    if (!(exec->driver->accepts & (1u << law->command)))
         return mxrc_fail(error, error_bytes, EINVAL,
                          "control law %.31s makes commands of kind %u, which driver %.31s does "
                          "not take",
                          law->name, law->command, exec->driver->name);
     exec->law = law;
+    memset(exec->law_state, 0, sizeof exec->law_state);
     memset(exec->law_parameters, 0, sizeof exec->law_parameters);
     if (count)
         memcpy(exec->law_parameters, parameters, count * sizeof *parameters);
+    int code = law->init(exec->law_state, exec->law_parameters, exec->config.axis_count,
+                         mxrc_cycle_seconds(exec));
+    if (code)
+        return mxrc_fail(error, error_bytes, EINVAL,
+                         "control law %.31s refuses to start with code %d: check its parameters",
+                         law->name, code);
     return 0;
 }
 
@@ -76,7 +70,7 @@ static int run(struct mxrc_exec *exec)
             return 1;
         code = CODE_NOT_FINITE;
     }
-    mxrc_log(exec, MXRC_EV_LAW_FAULT, NULL, axis, code);
+    mxrc_log(exec, MXRC_EV_LAW_FAULT, NULL, axis, code, exec->config.law_name);
     return 0;
 }
 

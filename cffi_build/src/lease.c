@@ -74,6 +74,7 @@ uint64_t mxrc_lease_take(struct mxrc_exec *exec, uint64_t owner)
         return 0;
     mxrc_phase(exec, MXRC_AT_TAKEN);
     admit(lease, epoch);
+    exec->driver->admit(exec->driver_instance, epoch);
     return epoch;
 }
 
@@ -121,6 +122,7 @@ int mxrc_lease_enter(struct mxrc_exec *exec, char *error, size_t error_bytes)
         mxrc_lease_unlock(lease);
         return result;
     }
+    exec->driver->admit(exec->driver_instance, exec->epoch);
     mxrc_store_release(&lease->requested, 0);
     exec->holds_lease = 1;
     mxrc_phase(exec, MXRC_AT_EPOCH);

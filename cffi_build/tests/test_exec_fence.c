@@ -4,9 +4,9 @@
 
 /* The driver once more, with its check left out. */
 #define MXRC_WRONG_NO_FENCE
-#define mxrc_driver_find wrong_driver_find
+#define mxrc_driver_simulated wrong_driver
 #include "../src/driver_simulated.c"
-#undef mxrc_driver_find
+#undef mxrc_driver_simulated
 
 /* A PRIMARY moves the arm and is fenced off between two cycles, as one that was stopped between its check and its
  * commit would be. The number of commits that reached the plant afterwards. */
@@ -46,6 +46,6 @@ int main(void)
 {
     exec_config_default();
     CHECK_EQUAL(stale_commits(mxrc_driver_find(MXRC_DRIVER_SIMULATED)), 0);
-    CHECK_EQUAL(stale_commits(wrong_driver_find(MXRC_DRIVER_SIMULATED)), 1);
+    CHECK_EQUAL(stale_commits(&wrong_driver), 1);
     return test_summary();
 }

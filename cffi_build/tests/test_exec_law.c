@@ -184,6 +184,12 @@ static void test_to_the_bound(void)
     exec_done(exec);
 }
 
+static int refusing_init(void *state, const double *parameters, uint32_t axes, double dt)
+{
+    (void)state, (void)parameters, (void)axes, (void)dt;
+    return 17;
+}
+
 static void test_refused(void)
 {
     exec_segment();
@@ -200,7 +206,20 @@ static void test_refused(void)
     bad.parameter_count = 3;
     CHECK_EQUAL(mxrc_exec_use_law(exec, &bad, NULL, 0, error, sizeof error), EINVAL);
     bad = law;
-    bad.command = MXRC_LAW_EFFORT; /* the simulated arm takes positions */
+    bad.command = MXRC_LAW_EFFORT;
+    struct mxrc_driver positions = *exec->driver;
+    const struct mxrc_driver *both = exec->driver;
+    positions.accepts = 1u << MXRC_LAW_POSITION;
+    exec->driver = &positions;
+    CHECK_EQUAL(mxrc_exec_use_law(exec, &bad, NULL, 0, error, sizeof error), EINVAL);
+    CHECK_HAS(error, "does not take");
+    exec->driver = both;
+    bad = law;
+    bad.init = refusing_init;
+    CHECK_EQUAL(mxrc_exec_use_law(exec, &bad, NULL, 0, error, sizeof error), EINVAL);
+    CHECK_HAS(error, "code 17");
+    bad = law;
+    bad.command = 0;
     CHECK_EQUAL(mxrc_exec_use_law(exec, &bad, NULL, 0, error, sizeof error), EINVAL);
     bad = law;
     bad.step = NULL;

@@ -197,7 +197,7 @@ enum mxrc_overrun_policy {
     MXRC_OVERRUN_SAFE = 3
 };
 enum mxrc_safe_action { MXRC_SAFE_HOLD = 0, MXRC_SAFE_RAMP = 1, MXRC_SAFE_GOTO = 2 };
-enum mxrc_driver_kind { MXRC_DRIVER_SIMULATED = 1 };
+enum mxrc_driver_kind { MXRC_DRIVER_SIMULATED = 1, MXRC_DRIVER_PROCESS_IMAGE = 2 };
 
 #define MXRC_ENTRIES 32
 
@@ -251,10 +251,29 @@ struct mxrc_exec_config {
     uint32_t driver; /* enum mxrc_driver_kind */
     struct mxrc_entry_config entry[MXRC_ENTRIES];
     double simulated_time_constant_s;
+    double simulated_inertia; /* kg m^2 or kg, under commands of effort; 0: none are taken */
+    double simulated_damping; /* N m s/rad or N s/m */
+    char image_name[MXRC_TEXT_BYTES]; /* of driver PROCESS_IMAGE */
+    uint64_t image_timeout_ns;        /* inputs of the plant that are older are a fault */
+    const struct mxrc_law *law; /* NULL: position_servo; must stay where it is as long as the executive */
+    uint32_t law_name;          /* interned, for the log; 0: none */
+    uint32_t law_parameter_count;
+    double law_parameters[MXRC_LAW_PARAMETERS];
     char thread_name[16];
     uint32_t ignore_state; /* 1: begin anew whatever the state block says (enable_state_recovery false) */
     uint32_t reserved0;
 };
+
+/* ---- control laws: see law.h ---- */
+
+const struct mxrc_law *mxrc_law_builtin(const char *name); /* NULL: no such law */
+/* A law in a shared object, which is loaded for good. EPERM when others than its owner, root or this user, may write the
+ * file; EINVAL when it is no law of this interface; ENOENT for file or symbol. */
+int mxrc_law_load(const char *path, const char *symbol, const struct mxrc_law **law, char *error,
+                  size_t error_bytes);
+/* 0, or EINVAL with what of the law, or of its number of parameters, does not fit. */
+int mxrc_law_check(const struct mxrc_law *law, uint32_t parameter_count, char *error,
+                   size_t error_bytes);
 
 /* What a checkpoint says about a machine whose segment is gone. */
 struct mxrc_exec_restore {

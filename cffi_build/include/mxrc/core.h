@@ -7,6 +7,10 @@
 
 #include "mxrc/layout.h"
 
+#include "mxrc/law.h"
+
+#include "mxrc/process_image.h"
+
 #include "mxrc/api.h"
 
 #include "mxrc/bench.h"

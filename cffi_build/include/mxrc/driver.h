@@ -13,7 +13,15 @@
 struct mxrc_driver_config {
     const struct mxrc_axis_config *axis;
     uint32_t axis_count;
-    double time_constant; /* seconds, of the simulated plant */
+    uint32_t commands;      /* bits of enum mxrc_law_command that will be committed */
+    double time_constant;   /* seconds, of the simulated plant under commands of position */
+    double inertia;         /* of the simulated plant under commands of effort: kg m^2 or kg, */
+    double damping;         /* and N m s/rad or N s/m */
+    const char *image_name; /* of the process image */
+    uint64_t image_timeout_ns;
+    uint64_t generation; /* of the segment that the epochs belong to */
+    uint32_t member;     /* index of this RT process */
+    uint32_t reserved;
     /* Word of the lease that says which epoch outputs must carry; load with acquire. */
     const uint64_t *admitted_epoch;
 };
@@ -35,7 +43,7 @@ struct mxrc_driver {
     uint32_t abi;   /* MXRC_DRIVER_ABI */
     uint32_t bytes; /* sizeof(struct mxrc_driver) */
     char name[32];
-    uint32_t accepts;     /* bit (1 << enum mxrc_law_command) */
+    uint32_t accepts; /* bit (1 << enum mxrc_law_command); positions always, for the safe actions */
     uint32_t state_bytes; /* of `state`: saved in the state block every cycle; no pointers in it */
     uint32_t state_version; /* a saved state of another version is not restored */
     uint32_t reserved;
@@ -43,7 +51,10 @@ struct mxrc_driver {
     /* Fills `state` for a clean start and *instance (the driver's own memory). 0 or an errno with a line. */
     int (*open)(void **instance, void *state, const struct mxrc_driver_config *config, char *error,
                 size_t error_bytes);
-    /* Measured motion at `time_ns`. 0, or a code: the executive enters SAFE_MODE. */
+    /* This process has become PRIMARY with this epoch, and its predecessor may be anywhere: from the return on nothing
+     * that an older epoch writes reaches a device. */
+    void (*admit)(void *instance, uint64_t epoch);
+    /* Measured motion at `time_ns`, finite. 0, or a code: the executive enters SAFE_MODE. */
     int (*read)(void *instance, void *state, uint64_t time_ns, struct mxrc_driver_inputs *inputs);
     /* 0; ESTALE: this epoch is not admitted, nothing was output; else a code as for read. */
     int (*commit)(void *instance, void *state, uint64_t epoch, uint64_t cycle,

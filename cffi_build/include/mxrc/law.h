@@ -1,15 +1,18 @@
-/* law.h: the interface of control laws, public and versioned.
+/* law.h: the interface of control laws, public and versioned; needs nothing else of mxrc.
  *
  * The executive runs one law. Every cycle it hands over measured and wanted motion of all axes and takes one
  * command per axis; per-axis limits are applied afterwards in the core whatever the law asks for. A law
  * runs on the real-time thread: no allocation, lock or system call. Its state is a flat block of bytes that the core
- * keeps in the state block, so that it survives a restart and a take-over: no pointers in it. */
-#ifndef MXRC_LAW_H
-#define MXRC_LAW_H
-
-#include "mxrc/core.h"
+ * keeps in the state block, so that it survives a restart and a take-over: no pointers in it.
+ *
+ * A shared object exports one `const struct mxrc_law` under a name of its choice; robot.json names file and symbol. Build:
+ *     cc -std=c11 -O2 -fPIC -shared -I DIRECTORY_OF_mxrc my_law.c -o my_law.so -lm
+ * Like layout.h a subset of C that cffi reads as it is, but for the two lines that follow. */
+#pragma once
+#include <stdint.h>
 
 #define MXRC_LAW_ABI 1
+#define MXRC_LAW_AXES 8
 #define MXRC_LAW_STATE_BYTES 1024
 #define MXRC_LAW_PARAMETERS 64
 
@@ -19,18 +22,18 @@ enum mxrc_law_command {
     MXRC_LAW_EFFORT = 2    /* N m or N */
 };
 
-/* SI units: rad or m, seconds. Arrays have `axes` meaningful elements. */
+/* SI units: rad or m, seconds, N m or N. Arrays have `axes` meaningful elements. */
 struct mxrc_law_input {
     uint64_t cycle;
     uint32_t axes;
     uint32_t reserved;
-    double dt;
-    double position[MXRC_AXES];
-    double velocity[MXRC_AXES];
-    double effort[MXRC_AXES];
-    double setpoint[MXRC_AXES];
-    double setpoint_velocity[MXRC_AXES];
-    double setpoint_acceleration[MXRC_AXES];
+    double dt; /* the period */
+    double position[MXRC_LAW_AXES];
+    double velocity[MXRC_LAW_AXES];
+    double effort[MXRC_LAW_AXES];
+    double setpoint[MXRC_LAW_AXES];
+    double setpoint_velocity[MXRC_LAW_AXES];
+    double setpoint_acceleration[MXRC_LAW_AXES];
 };
 
 struct mxrc_law {
@@ -42,7 +45,8 @@ struct mxrc_law {
     uint32_t state_version;   /* a saved state of another version is not restored */
     uint32_t parameter_count; /* at most MXRC_LAW_PARAMETERS */
 
-    /* Once, before the first cycle. `state` is zeroed. 0, or a code that refuses the start. */
+    /* Once, before the first cycle, on a thread that need not be the real-time one. `state` is zeroed, aligned to
+     * 16 bytes; afterwards it may be replaced by what an earlier process had saved. 0, or a code that refuses the start. */
     int (*init)(void *state, const double *parameters, uint32_t axes, double dt);
     /* Every cycle. Fills command[axes]. 0, or a code: the executive enters SAFE_MODE. */
     int (*step)(void *state, const double *parameters, const struct mxrc_law_input *input,
@@ -50,5 +54,3 @@ struct mxrc_law {
     /* The law takes over from the safe action or a clean start: start bumpless from this input. */
     void (*reset)(void *state, const double *parameters, const struct mxrc_law_input *input);
 };
-
-#endif

@@ -1,0 +1,131 @@
+/* driver_process_image.c: the devices are another process, behind a process image. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "driver_table.h"
+#include "error.h"
+#include "mxrc/process_image.h"
+
+struct driver {
+    struct mxrc_image image;
+    uint64_t timeout_ns;
+    const uint64_t *admitted_epoch;
+    uint32_t member;
+    uint32_t axes;
+    uint64_t time_ns;            /* of the reading */
+    struct mxrc_image_inputs in; /* last good ones */
+};
+
+static int image_open(void **instance, void *state, const struct mxrc_driver_config *config,
+                      char *error, size_t error_bytes)
+{
+    (void)state;
+    if (config->image_timeout_ns == 0)
+        return mxrc_fail(error, error_bytes, EINVAL,
+                         "process image: the timeout of inputs must be above 0");
+    struct driver *self = calloc(1, sizeof *self);
+    if (!self)
+        return mxrc_fail(error, error_bytes, ENOMEM, "process image: out of memory");
+    self->timeout_ns = config->image_timeout_ns;
+    self->admitted_epoch = config->admitted_epoch;
+    self->member = config->member;
+    self->axes = config->axis_count;
+    int result = mxrc_image_attach(&self->image, config->image_name, config->axis_count,
+                                   config->generation, error, error_bytes);
+    if (result) {
+        free(self);
+        return result;
+    }
+    *instance = self;
+    return 0;
+}
+
+/* An epoch that is too old is told by the commits. */
+static void image_admit(void *instance, uint64_t epoch)
+{
+    struct driver *self = instance;
+    mxrc_image_admit(&self->image, epoch);
+}
+
+/* A plant in the middle of writing is no fault: the inputs before are good until they are too old. One that has started anew is: the
+ * machine may be anywhere. */
+static int image_read(void *instance, void *state, uint64_t time_ns,
+                      struct mxrc_driver_inputs *inputs)
+{
+    struct driver *self = instance;
+    struct mxrc_image_inputs now;
+    (void)state;
+    self->time_ns = time_ns;
+    if (mxrc_image_read_inputs(&self->image, &now)) {
+        for (uint32_t i = 0; i < self->axes; i++)
+            if (!isfinite(now.position[i]) || !isfinite(now.velocity[i]) ||
+                !isfinite(now.effort[i]))
+                return EDOM;
+        self->in = now;
+    }
+    if (self->in.number == 0)
+        return ENODATA;
+    if (time_ns > self->in.time_ns && time_ns - self->in.time_ns > self->timeout_ns)
+        return ETIMEDOUT;
+    for (uint32_t i = 0; i < self->axes; i++) {
+        inputs->position[i] = self->in.position[i];
+        inputs->velocity[i] = self->in.velocity[i];
+        inputs->effort[i] = self->in.effort[i];
+    }
+    if (self->in.incarnation != self->image.incarnation) {
+        self->image.incarnation = self->in.incarnation;
+        return ECONNRESET;
+    }
+    return 0;
+}
+
+static int commit(struct driver *self, uint64_t epoch, uint64_t cycle, uint32_t kind,
+                  const double *command)
+{
+    if (__atomic_load_n(self->admitted_epoch, __ATOMIC_ACQUIRE) != epoch)
+        return ESTALE;
+    return mxrc_image_commit(&self->image, self->member, epoch, cycle, self->time_ns, kind,
+                             command);
+}
+
+static int image_commit(void *instance, void *state, uint64_t epoch, uint64_t cycle,
+                        const struct mxrc_driver_outputs *outputs)
+{
+    (void)state;
+    return commit(instance, epoch, cycle, outputs->command_kind, outputs->command);
+}
+
+static int image_safe(void *instance, void *state, uint64_t epoch)
+{
+    struct driver *self = instance;
+    (void)state;
+    return commit(self, epoch, 0, MXRC_IMAGE_SAFE, self->in.position);
+}
+
+static void image_close(void *instance)
+{
+    struct driver *self = instance;
+    mxrc_image_close(&self->image);
+    free(self);
+}
+
+const struct mxrc_driver mxrc_driver_process_image = {
+    .abi = MXRC_DRIVER_ABI,
+    .bytes = sizeof(struct mxrc_driver),
+    .name = "process_image",
+    .accepts = 1u << MXRC_LAW_POSITION | 1u << MXRC_LAW_EFFORT,
+    .state_version = 1,
+    .open = image_open,
+    .admit = image_admit,
+    .read = image_read,
+    .commit = image_commit,
+    .safe = image_safe,
+    .close = image_close,
+};
+
+_Static_assert(MXRC_IMAGE_AXES == MXRC_AXES && MXRC_IMAGE_BUFFERS == 2 * MXRC_MEMBERS,
+               "image and segment have the same axes and RT processes");
+_Static_assert((int)MXRC_IMAGE_POSITION == (int)MXRC_LAW_POSITION &&
+                   (int)MXRC_IMAGE_EFFORT == (int)MXRC_LAW_EFFORT,
+               "commands of laws go through as they are");

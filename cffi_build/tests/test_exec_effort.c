@@ -1,0 +1,233 @@
+/* test_exec_effort.c: laws that command efforts: they move the simulated arm, their state survives a restart, and no bound of
+ * position, velocity or effort is passed whatever they ask for. */
+#include "exec_fixture.h"
+
+struct pid {
+    double integral[MXRC_LAW_AXES];
+    uint64_t steps;
+};
+
+static double push; /* not 0: asked for on all axes */
+static int resets;
+
+static int pid_init(void *state, const double *gains, uint32_t axes, double dt)
+{
+    (void)state, (void)axes, (void)dt;
+    return gains[0] > 0 ? 0 : 1;
+}
+
+static int pid_step(void *state, const double *gains, const struct mxrc_law_input *input,
+                    double *command)
+{
+    struct pid *self = state;
+    for (uint32_t i = 0; i < input->axes; i++) {
+        double error = input->setpoint[i] - input->position[i];
+        self->integral[i] += gains[1] * error * input->dt;
+        command[i] = gains[0] * error + self->integral[i] +
+                     gains[2] * (input->setpoint_velocity[i] - input->velocity[i]);
+        if (push != 0)
+            command[i] = push;
+    }
+    self->steps++;
+    return 0;
+}
+
+static void pid_reset(void *state, const double *gains, const struct mxrc_law_input *input)
+{
+    struct pid *self = state;
+    (void)gains, (void)input;
+    memset(self->integral, 0, sizeof self->integral);
+    resets++;
+}
+
+static const struct mxrc_law pid = {
+    .abi = MXRC_LAW_ABI,
+    .bytes = sizeof(struct mxrc_law),
+    .name = "pid",
+    .command = MXRC_LAW_EFFORT,
+    .state_bytes = sizeof(struct pid),
+    .state_version = 1,
+    .parameter_count = 3,
+    .init = pid_init,
+    .step = pid_step,
+    .reset = pid_reset,
+};
+
+static void configure(void)
+{
+    exec_config_default();
+    config.simulated_inertia = 1;
+    config.simulated_damping = 0.5;
+    config.law = &pid;
+    config.law_name = 4711;
+    config.law_parameter_count = 3;
+    config.law_parameters[0] = 400;
+    config.law_parameters[1] = 200;
+    config.law_parameters[2] = 40;
+    push = 0;
+    resets = 0;
+}
+
+static double greatest_error(const struct mxrc_exec *exec)
+{
+    double greatest = 0;
+    for (uint32_t i = 0; i < AXES; i++)
+        greatest = fmax(greatest, fabs(exec->axis[i].setpoint - exec->inputs.position[i]));
+    return greatest;
+}
+
+static void send_move(double target)
+{
+    program_begin();
+    program_move(0, target, 1000000000);
+    program_end();
+    send_start(1, 0);
+}
+
+static void test_follows(void)
+{
+    configure();
+    struct mxrc_exec *exec = exec_begun();
+    send_move(1.5);
+    double greatest = 0;
+    for (int i = 0; i < 1500; i++) {
+        CHECK_EQUAL(mxrc_exec_cycle(exec), 0);
+        greatest = fmax(greatest, greatest_error(exec));
+    }
+    CHECK_SAY(greatest > 1e-4 && greatest < 0.05, "tracking error %g", greatest);
+    CHECK_SAY(fabs(exec->inputs.position[0] - 1.5) < 0.01, "at %g", exec->inputs.position[0]);
+    CHECK_EQUAL(rt_status()->active_tasks, 0); /* the move has ended */
+    CHECK_EQUAL(resets, 1);
+    CHECK_EQUAL(exec->outputs.command_kind, MXRC_LAW_EFFORT);
+    exec_done(exec);
+}
+
+/* The one that takes over is another process: nothing but the segment is left. */
+static void test_state_survives(void)
+{
+    configure();
+    struct mxrc_exec *exec = exec_begun();
+    send_move(1.5);
+    exec_run(exec, 300);
+    struct pid before;
+    memcpy(&before, exec->law_state, sizeof before);
+    double error_before = greatest_error(exec);
+    CHECK(before.steps == 300 && before.integral[0] != 0);
+    exec_done(exec);
+    exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+    CHECK(memcmp(&before, exec->law_state, sizeof before) == 0);
+    CHECK_EQUAL(exec_run(exec, 1), 0);
+    CHECK_EQUAL(resets, 1); /* it goes on, it does not start */
+    CHECK_EQUAL(((struct pid *)(void *)exec->law_state)->steps, 301);
+    CHECK_SAY(greatest_error(exec) < error_before + 0.02, "error %g", greatest_error(exec));
+    exec_run(exec, 1500);
+    CHECK(fabs(exec->inputs.position[0] - 1.5) < 0.01);
+    exec_done(exec);
+}
+
+/* Full effort for two seconds towards a bound, then towards the other. */
+static void test_bounds(void)
+{
+    for (double inertia = 0.3; inertia < 5; inertia *= 2) {
+        configure();
+        config.simulated_inertia = inertia;
+        struct mxrc_exec *exec = exec_begun();
+        double fastest = 0, farthest = 0;
+        exec_run(exec, 3);
+        for (int i = 0; i < 12000; i++) {
+            push = i < 5000 ? 1e6 : i < 10000 ? -1e6 : 1e-300;
+            CHECK_EQUAL(mxrc_exec_cycle(exec), 0);
+            for (uint32_t axis = 0; axis < AXES; axis++) {
+                CHECK(fabs(exec->outputs.command[axis]) <= config.axis[axis].effort_max);
+                fastest = fmax(fastest, fabs(exec->inputs.velocity[axis]));
+                farthest = fmax(farthest, fabs(exec->inputs.position[axis]));
+            }
+        }
+        CHECK_SAY(fastest > 1.5 && fastest <= 2 * 1.02, "inertia %g: velocity %g", inertia,
+                  fastest);
+        CHECK_SAY(farthest > 2.9 && farthest <= 3.006, "inertia %g: position %g", inertia,
+                  farthest);
+        CHECK(last_record().flags & MXRC_CYCLE_LIMITED || push == 1e-300);
+        CHECK(counter(MXRC_COUNTER_OUTPUTS_LIMITED) > 1000);
+        CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+        exec_done(exec);
+    }
+}
+
+/* A law that fails in the middle of a move: the drives take over where the axis is, and stop it within its limits. */
+static void test_failure(void)
+{
+    configure();
+    struct mxrc_exec *exec = exec_begun();
+    send_move(1.5);
+    exec_run(exec, 500);
+    CHECK(exec->inputs.velocity[0] > 1);
+    push = NAN;
+    CHECK_EQUAL(mxrc_exec_cycle(exec), 0);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
+    CHECK_EQUAL(rt_status()->safe_cause, MXRC_SAFE_LAW_FAULT);
+    struct mxrc_event event;
+    CHECK(next_event(MXRC_EVENT_LOG, MXRC_EV_LAW_FAULT, &event));
+    CHECK(event.args[0] == 0 && event.args[1] == -1 && event.args[2] == 4711);
+    double velocity = exec->inputs.velocity[0];
+    CHECK(fabs(exec->outputs.command[0] - exec->inputs.position[0]) < 5e-3);
+    for (int i = 0; i < 1000; i++) {
+        CHECK_EQUAL(exec->outputs.command_kind, MXRC_LAW_POSITION);
+        CHECK(fabs(exec->axis[0].command_velocity - velocity) < 0.03); /* no jump */
+        velocity = exec->axis[0].command_velocity;
+        CHECK_EQUAL(mxrc_exec_cycle(exec), 0);
+    }
+    CHECK(fabs(exec->inputs.velocity[0]) < 1e-6);
+    push = 0;
+    send_event(MXRC_RT_SAFE_MODE_EXIT);
+    exec_run(exec, 2);
+    send_event(MXRC_RT_RESUME);
+    exec_run(exec, 3000);
+    CHECK_EQUAL(resets, 2);
+    CHECK_SAY(fabs(exec->inputs.position[0] - 1.5) < 0.01, "at %g", exec->inputs.position[0]);
+    exec_done(exec);
+}
+
+static void test_stops_in_order(void)
+{
+    configure();
+    struct mxrc_exec *exec = exec_begun();
+    send_move(1.5);
+    exec_run(exec, 500);
+    send_event(MXRC_RT_STOP);
+    CHECK_EQUAL(exec_run(exec, 2000), 1);
+    CHECK(fabs(exec->inputs.velocity[0]) < 0.2);
+    exec_done(exec);
+}
+
+static void refused(const char *because)
+{
+    exec_segment();
+    CHECK(mxrc_exec_new(&rt, &config, error, sizeof error) == NULL);
+    CHECK_HAS(error, because);
+}
+
+static void test_refused(void)
+{
+    configure();
+    config.law_parameter_count = 2;
+    refused("pid takes 3 parameters, 2 were given");
+    configure();
+    config.law_parameters[0] = -1;
+    refused("pid refuses to start with code 1");
+    configure();
+    config.simulated_inertia = 0;
+    refused("inertia (0) must be above 0");
+}
+
+int main(void)
+{
+    test_follows();
+    test_state_survives();
+    test_bounds();
+    test_failure();
+    test_stops_in_order();
+    test_refused();
+    return test_summary();
+}
