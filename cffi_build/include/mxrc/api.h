@@ -293,6 +293,10 @@ struct mxrc_exec_restore {
 int mxrc_sched_set(uint32_t tid, uint32_t policy, uint32_t priority, uint64_t dl_runtime_ns,
                    uint64_t dl_deadline_ns, uint64_t dl_period_ns);
 
+/* Sleeps to `count` points of a grid from now on: late_ns[i] is how late the caller woke for point i. Points that passed in a delay
+ * count with what was left of it. 0 or errno. */
+int mxrc_wakeup_measure(uint64_t period_ns, uint32_t count, uint32_t *late_ns);
+
 struct mxrc_exec; /* private to the core */
 
 struct mxrc_exec *mxrc_exec_new(struct mxrc_segment *segment, const struct mxrc_exec_config *config,
