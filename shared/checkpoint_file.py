@@ -120,7 +120,9 @@ def write_checkpoint(
                 path.unlink()
             raise
     finally:
-        os.close(folder)
+        # It was open for reading: what was written is on disk, whatever close says.
+        with suppress(OSError):
+            os.close(folder)
     return _described(path, json.loads(data), len(data))
 
 

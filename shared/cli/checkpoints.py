@@ -128,8 +128,8 @@ class Store:
             ]
         if alive:
             raise CommandError(
-                f"RT process {alive[0]} runs: stop it first (`mxrc rt stop`); a checkpoint counts at "
-                "a start only"
+                f"RT process {alive[0]} runs: stop it first (`mxrc rt stop`); only a start reads "
+                "checkpoints"
             )
         raise CommandError(
             "the segment of the last run is there, and its state is newer than any checkpoint: "
