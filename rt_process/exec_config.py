@@ -89,6 +89,8 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
             "auto_start": schedule.auto_start,
             "rusage": schedule.rusage,
             "ignore_state": not config.failover_policy.rt_process.enable_state_recovery,
+            "standby": 1,
+            "stall_timeout_ns": config.failover_policy.rt_process.stall_timeout_ms * 1_000_000,
             "sched_policy": placement.policy_number,
             "priority": placement.priority,
             "dl_runtime_ns": placement.deadline_ns[0],
@@ -113,8 +115,12 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
             "thread_name": from_text(config.cpu_affinity.rt_process.thread_name, 16),
         },
     )
-    for cpu in placement.cpus:
-        result.cpu_mask[cpu // 64] |= 1 << (cpu % 64)
+    for mask, cpus in (
+        (result.cpu_mask, placement.cpus),
+        (result.standby_mask, placement.main_cpus),
+    ):
+        for cpu in cpus:
+            mask[cpu // 64] |= 1 << (cpu % 64)
     return result
 
 

@@ -13,14 +13,15 @@ from shared.segment import Segment
 
 _APPLY_TRIES = 100
 _APPLY_PAUSE_S = 0.002
+_HANDOVER = {
+    errno.EINVAL: "no warm STANDBY has that pid",
+    errno.EBUSY: "another hand-over is under way",
+    errno.EPERM: "this process is not PRIMARY",
+}
 
 
 class ExecutiveError(MxrcError):
     """The executive could not be made or started; the message is the core's."""
-
-
-class PrimaryExists(ExecutiveError):
-    """The instance has a PRIMARY; this process drives nothing."""
 
 
 class Executive:
@@ -28,8 +29,13 @@ class Executive:
 
     def __init__(self, segment: Segment, config: Any) -> None:
         """Takes a struct mxrc_exec_config *; raises ExecutiveError."""
-        error = error_buffer()
+        self._of = segment
         self._segment = segment.raw  # the thread works in it: it must stay mapped
+        self._live: Any = None
+        self._make(config)
+
+    def _make(self, config: Any) -> None:
+        error = error_buffer()
         self._config = config
         self._exec = lib.mxrc_exec_new(self._segment, config, error, ERROR_BYTES)
         if self._exec == ffi.NULL:
@@ -47,16 +53,15 @@ class Executive:
         return True
 
     def start(self) -> str:
-        """Create the RT thread; returns what of its placement could not be had, "" for nothing.
+        """Create the RT thread: PRIMARY, or STANDBY where there is one.
+
+        Returns what of its placement could not be had, "" for nothing.
 
         Raises:
-            PrimaryExists: another RT process of the instance is PRIMARY.
             ExecutiveError: the core's reason.
         """
         error = error_buffer()
         result = lib.mxrc_exec_start(self._exec, error, ERROR_BYTES)
-        if result == errno.EBUSY:
-            raise PrimaryExists(to_text(error))
         if result:
             raise ExecutiveError(to_text(error))
         return to_text(error)
@@ -66,8 +71,32 @@ class Executive:
         return bool(lib.mxrc_exec_running(self._exec))
 
     def result(self) -> int:
-        """0: ended by STOP, else an errno."""
+        """0: ended by STOP, else an errno. EAGAIN: handed over; ESTALE: taken over from."""
         return int(lib.mxrc_exec_result(self._exec))
+
+    def reason(self) -> str:
+        """Of the result, in words; "" when the core has none."""
+        return str(ffi.string(lib.mxrc_exec_reason(self._exec)).decode(errors="replace"))
+
+    def hand_over(self, pid: int) -> str:
+        """Ask the thread, the PRIMARY's, to hand over to the STANDBY `pid`: "" or why not."""
+        for member in range(self._of.max_members):
+            if int(self._of.member_struct(member).pid) == pid:
+                result = lib.mxrc_handover_request(self._exec, member)
+                return _HANDOVER.get(result, "")
+        return _HANDOVER[errno.EINVAL]
+
+    def renew(self, config: Any) -> None:
+        """After a hand-over: another RT thread, which is STANDBY.
+
+        Raises:
+            ExecutiveError: the core's reason.
+        """
+        self.free()
+        self._make(config)
+        if self._live is not None:
+            self.apply(self._live)
+        self.start()
 
     def post(self, event: RtEvent) -> bool:
         """Ask for an RT event; False: an earlier one has not been taken yet."""
@@ -86,6 +115,7 @@ class Executive:
             time.sleep(_APPLY_PAUSE_S)
         if result:
             raise ExecutiveError("the RT thread does not take over new settings")
+        self._live = live
 
     def join(self, timeout_s: float) -> bool:
         """Whether the thread ended in time."""

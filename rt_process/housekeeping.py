@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from rt_process.notify import Notifier
 from shared.clock import Clock
 from shared.core import ffi, lib
-from shared.documents import read_admin_request, write_member_document
+from shared.documents import admin_requested, read_admin_request, write_member_document
 from shared.enums import Role, RtEvent, RtState, name_of
 from shared.events import message_id
 from shared.segment import Segment
@@ -31,6 +31,8 @@ class Thread(Protocol):
     def running(self) -> bool: ...
 
     def post(self, event: RtEvent) -> bool: ...
+
+    def hand_over(self, pid: int) -> str: ...
 
 
 class Board(Protocol):
@@ -72,6 +74,7 @@ class Housekeeping:
     watch: looks after the other process, given the time; only while this one is PRIMARY.
     next_signal: waits up to so many seconds for a signal (shared.signals).
     say: prints lines for a person. on_ready: called once, when the RT thread moves.
+    on_promotion: called when this process, a STANDBY so far, has become PRIMARY.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Housekeeping:
         next_signal: Callable[[float], int | None],
         say: Callable[[str], None],
         on_ready: Callable[[], None],
+        on_promotion: Callable[[], None] = lambda: None,
         watch: Callable[[int], None] = lambda _now_ns: None,
         watchdog_ns: int | None = None,
         change: Callable[[dict[str, Any]], tuple[bool, str]] = lambda _settings: (False, "cannot"),
@@ -100,6 +104,8 @@ class Housekeeping:
         self._next_signal = next_signal
         self._say = say
         self._on_ready = on_ready
+        self._on_promotion = on_promotion
+        self._primary: bool | None = None
         self._watch = watch
         self._watchdog_ns = watchdog_ns
         self._change = change
@@ -110,7 +116,7 @@ class Housekeeping:
         self._seen_heartbeat = 0
         self._fed_ns = 0
         self._clock_ns = 0
-        self._status_ns = 0
+        self._status_ns = -STATUS_NS
         self._admin: dict[str, Any] | None = None
         self.stepping_down = False
 
@@ -137,6 +143,8 @@ class Housekeeping:
             self._stop_posted = self._thread.post(RtEvent.STOP)
         if not self._ready:
             self._look_for_ready()
+        else:
+            self._look_at_role()
         self._feed_watchdog(now_ns)
         if now_ns - self._clock_ns >= CLOCK_NS:
             self._clock_ns = now_ns
@@ -171,6 +179,16 @@ class Housekeeping:
         self._ready = True
         self._on_ready()
         self._notifier.notify("READY=1")
+
+    def _look_at_role(self) -> None:
+        primary = self._board.is_primary()
+        before, self._primary = self._primary, primary
+        if primary == before or before is None:
+            return
+        if primary:
+            self._on_promotion()
+        self._status_ns = -STATUS_NS
+        self.publish()
 
     def _signal(self, number: int, now_ns: int) -> None:
         name = signal.Signals(number).name
@@ -213,8 +231,11 @@ class Housekeeping:
         elif operation == "step_down":
             message, ok = "stepping down", True
             self._step_down("STEPPING_DOWN", "asked to step down")
+        elif operation == "handover" and isinstance(content.get("to"), int):
+            refusal = self._thread.hand_over(content["to"])
+            message, ok = refusal or "handing over", not refusal
         else:
-            known = "reload, step_down"
+            known = "reload, step_down, handover (to: pid)"
             message, ok = f"unknown operation {operation!r:.40}; there is: {known}", False
         self._admin = {"number": number, "ok": ok, "message": message}
         self.publish()
@@ -234,7 +255,7 @@ class SegmentBoard:
         self._segment = segment
         self._member = segment.member_struct(segment.member)
         self._status = segment.rt_status
-        self._answered = int(self._member.admin_reply)
+        self._answered = admin_requested(segment)
 
     def heartbeat_ns(self) -> int:
         return int(self._member.heartbeat_ns)
@@ -266,6 +287,8 @@ class SegmentBoard:
 
     def admin_request(self) -> tuple[int, dict[str, Any]] | None:
         if not self.is_primary():
+            # Asked of another PRIMARY: not to be done once more by this one.
+            self._answered = admin_requested(self._segment)
             return None
         return read_admin_request(self._segment, self._answered)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import os
 import time
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from rt_process.notify import system_notifier, watchdog_interval_ns
 from rt_process.reasons import Reason
 from shared.clock import SystemClock
 from shared.core import MxrcError, lib, system_error
-from shared.enums import NameKind, Role
+from shared.enums import NameKind, Role, RtState, name_of
 from shared.names import Names
 from shared.segment import (
     Segment,
@@ -91,7 +93,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> int:
     from rt_process.exec_config import make_exec_config, make_geometry
-    from rt_process.executive import Executive, PrimaryExists
+    from rt_process.executive import Executive
     from rt_process.memory_setup import place_segment, start_memory
     from rt_process.placement import plan
     from rt_process.recovery import find_checkpoint, has_state
@@ -121,8 +123,6 @@ def _run(options: argparse.Namespace) -> int:
         warning = executive.start()
         if warning:
             reasons.append(Reason(warning, "see the configuration in cpu_affinity.json"))
-    except PrimaryExists as error:
-        raise Refused(f"{error}: stop it, or choose another --instance", EX_TEMPFAIL) from None
     except MxrcError:
         if segment.created:
             segment.retire(lock_path)  # nothing has happened in it
@@ -194,9 +194,11 @@ def _supervise(
     notes: dict[str, Any],
     reasons: list[Reason],
 ) -> int:
+    from rt_process.exec_config import make_exec_config
     from rt_process.memory_setup import make_upkeep, rt_regions
     from rt_process.nonrt_watch import NonRtWatch, SegmentNonRt
     from rt_process.numa_policy import place_regions, set_memory_policy
+    from rt_process.placement import move_thread
     from rt_process.reload import Reloader
     from shared.config import ConfigStore
 
@@ -239,6 +241,7 @@ def _supervise(
         placement["configured"] |= reloader.memory.configured
         return {
             "pid": os.getpid(),
+            "role": name_of(Role, member.role),
             "placement": placement,
             "degraded": [reason.what for reason in in_force],
             "placement_fix": [reason.fix for reason in in_force],
@@ -258,6 +261,13 @@ def _supervise(
         board.log,
         _say,
     )
+
+    def promoted() -> None:
+        """From now on where the configuration wants the PRIMARY, not where it stood by."""
+        with contextlib.suppress(OSError):
+            move_thread(reloader.placement, int(member.tid), system)
+        _say(f"became PRIMARY with epoch {segment.epoch()}")
+
     keeper = Housekeeping(
         executive,
         board,
@@ -268,18 +278,23 @@ def _supervise(
         next_signal=wait_for_signal,
         say=_say,
         on_ready=lambda: _announce(started, board, reasons),
+        on_promotion=promoted,
         watch=nonrt_watch.turn,
         change=lambda settings: reloader.change(settings, "request"),
         upkeep=upkeep.turn,
         watchdog_ns=watchdog_interval_ns(),
     )
     keeper.publish()
-    if not keeper.run():
-        if keeper.stepping_down:
-            _leave(EX_TEMPFAIL)
-        complain(PROGRAM, "the RT thread did not stop in time: leaving the segment as it is")
-        _leave(EX_FAILURE)
-    return _finish(started, member)
+    while True:
+        if not keeper.run():
+            if keeper.stepping_down:
+                _leave(EX_TEMPFAIL)
+            complain(PROGRAM, "the RT thread did not stop in time: leaving the segment as it is")
+            _leave(EX_FAILURE)
+        if keeper.stopping or executive.result() != errno.EAGAIN or not executive.join(JOIN_S):
+            return _finish(started)
+        _say("handed over: STANDBY from now on")
+        executive.renew(make_exec_config(store.current, reloader.placement))
 
 
 def _announce(started: _Started, board: SegmentBoard, reasons: list[Reason]) -> None:
@@ -294,35 +309,43 @@ def _announce(started: _Started, board: SegmentBoard, reasons: list[Reason]) -> 
     origin = came_from(started.segment, started.recovery)
     if origin:
         complain(PROGRAM, origin)
+    instance = f"instance {config.instance_name}, period {config.rt_schedule.period_us} us"
+    member = started.segment.member_struct(started.segment.member)
+    if member.role == Role.STANDBY:
+        complain(PROGRAM, f"ready: STANDBY of {instance}, CPU {member.cpu}")
+        return
     cpus = ",".join(map(str, placement.cpus))
-    complain(
-        PROGRAM,
-        f"ready: instance {config.instance_name}, period {config.rt_schedule.period_us} us, "
-        f"CPU {cpus}, {placement.policy} {placement.priority}",
-    )
+    complain(PROGRAM, f"ready: {instance}, CPU {cpus}, {placement.policy} {placement.priority}")
 
 
-def _finish(started: _Started, member: Any) -> int:
+def _finish(started: _Started) -> int:
     """The RT thread has ended by itself."""
     executive, segment = started.executive, started.segment
-    was_primary = member.role == Role.PRIMARY or segment.primary() == segment.member
     if not executive.join(JOIN_S):
         complain(PROGRAM, "the RT thread cannot be joined: leaving the segment as it is")
         _leave(EX_FAILURE)
-    result = executive.result()
+    result, reason = executive.result(), executive.reason()
     executive.free()
-    if result:
-        complain(PROGRAM, f"the RT thread ended by itself: {system_error(result)}")
+    if result == errno.ESTALE:
+        complain(PROGRAM, "fenced off: another RT process took over while this one stood still")
+        return EX_FAILURE
+    if result not in (0, errno.EAGAIN):
+        complain(PROGRAM, f"the RT thread ended by itself: {reason or system_error(result)}")
         return EX_FAILURE  # the segment stays, for the successor and for post-mortem reading
-    if was_primary:
-        try:
-            segment.retire(started.lock_path)
-        except SegmentBusy:
-            pass  # a standby is still attached: the last one to go retires it
-        except (SegmentAbsent, SegmentForeign) as error:
-            complain(PROGRAM, str(error))
+    if segment.rt_status.state == RtState.SHUTDOWN:
+        _retire(started)
     complain(PROGRAM, "stopped")
     return EX_OK
+
+
+def _retire(started: _Started) -> None:
+    """The machine is stopped: the last RT process removes the segment."""
+    try:
+        started.segment.retire(started.lock_path)
+    except SegmentBusy:
+        pass  # another one is still attached
+    except (SegmentAbsent, SegmentForeign) as error:
+        complain(PROGRAM, str(error))
 
 
 def _leave(status: int) -> None:

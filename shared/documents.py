@@ -121,6 +121,11 @@ def write_admin_request(segment: Segment, content: Mapping[str, Any]) -> int:
     return number
 
 
+def admin_requested(segment: Segment) -> int:
+    """Number of the last admin request, 0 before the first."""
+    return int(segment.struct(RegionId.ADMIN_REQUEST).number)
+
+
 def read_admin_request(segment: Segment, after: int) -> Request | None:
     """The admin request in force when its number is above `after`, else None."""
     place = segment.struct(RegionId.ADMIN_REQUEST)

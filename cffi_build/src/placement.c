@@ -40,12 +40,17 @@ static int set_policy(const struct mxrc_exec *exec, uint32_t above)
                           config->dl_deadline_ns, config->dl_period_ns);
 }
 
-void mxrc_place(struct mxrc_exec *exec)
+static void common(const struct mxrc_exec *exec)
 {
-    cpu_set_t set;
     if (exec->config.thread_name[0])
         pthread_setname_np(pthread_self(), exec->config.thread_name);
     prctl(PR_SET_TIMERSLACK, 1);
+}
+
+void mxrc_place(struct mxrc_exec *exec)
+{
+    cpu_set_t set;
+    common(exec);
     if (to_set(exec->config.cpu_mask, MASK_CPUS, &set) && sched_setaffinity(0, sizeof set, &set))
         warn(exec, "the RT thread is not pinned to its CPUs", errno);
     int problem = set_policy(exec, 0);
@@ -57,6 +62,7 @@ void mxrc_place_standby(struct mxrc_exec *exec, uint32_t primary_cpu)
 {
     cpu_set_t set;
     const uint64_t *const masks[] = {exec->config.cpu_mask, exec->config.standby_mask};
+    common(exec);
     for (uint32_t i = 0; i < 2; i++)
         if (to_set(masks[i], primary_cpu, &set) && sched_setaffinity(0, sizeof set, &set) == 0) {
             set_policy(exec, 0);

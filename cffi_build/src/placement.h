@@ -4,7 +4,7 @@
 
 #include "exec.h"
 
-/* Before anything else; what cannot be had goes into placement_warning. */
+/* As configured; what cannot be had goes into placement_warning. */
 void mxrc_place(struct mxrc_exec *exec);
 /* Of a STANDBY: a CPU on which the PRIMARY does not run, of those configured if possible, else of the others that the
  * process may use. If there is none: the same, one priority above, so that a PRIMARY that loops is noticed. */

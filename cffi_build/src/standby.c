@@ -51,6 +51,17 @@ int mxrc_standby_warm(const struct mxrc_exec *exec, int member, uint64_t age_ns)
            mxrc_now_ns() < mxrc_load_acquire(&at->heartbeat_ns) + age_ns;
 }
 
+int mxrc_standby_primary_cpu(const struct mxrc_exec *exec)
+{
+    int owner = mxrc_owner_member(mxrc_load_acquire(&exec->at.lease->owner));
+    const struct mxrc_member *at = member_at(exec, owner);
+    if (!at || owner == exec->segment->member ||
+        mxrc_load_acquire32(&at->role) != MXRC_ROLE_PRIMARY ||
+        !mxrc_process_alive(mxrc_load_acquire32(&at->pid), mxrc_load_relaxed(&at->process_start)))
+        return -1;
+    return (int)mxrc_load_relaxed32(&at->cpu);
+}
+
 /* ---- who is watched ---- */
 
 static int open_process(const struct mxrc_member *at)
@@ -98,10 +109,10 @@ static void keep_off(struct mxrc_exec *exec)
 {
     const struct mxrc_member *at = member_at(exec, mxrc_owner_member(exec->standby.owner));
     uint32_t cpu = (uint32_t)sched_getcpu();
-    mxrc_store_relaxed32(&exec->at.member->cpu, cpu);
     if (at && mxrc_load_relaxed32(&at->cpu) == cpu &&
         mxrc_load_acquire32(&at->role) == MXRC_ROLE_PRIMARY)
         mxrc_place_standby(exec, cpu);
+    mxrc_store_relaxed32(&exec->at.member->cpu, (uint32_t)sched_getcpu());
 }
 
 /* ---- taking over from one that keeps the mutex ---- */

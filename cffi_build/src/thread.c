@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "exec.h"
+#include "memory.h"
 #include "placement.h"
 #include "standby.h"
 
@@ -38,10 +39,18 @@ static int stand_by(struct mxrc_exec *exec)
 static void *rt_thread(void *argument)
 {
     struct mxrc_exec *exec = argument;
-    mxrc_place(exec);
+    /* Before it is placed: a PRIMARY that runs already would have to wait for this. */
     prefault_stack();
+    mxrc_prefault_segment(exec->segment);
+    int cpu = exec->config.standby ? mxrc_standby_primary_cpu(exec) : -1;
+    if (cpu < 0)
+        mxrc_place(exec);
+    else
+        mxrc_place_standby(exec, (uint32_t)cpu);
     int result = mxrc_exec_begin(exec, exec->begin_error, sizeof exec->begin_error);
     int begun = result == 0;
+    if (begun && cpu >= 0)
+        mxrc_place(exec); /* it has gone meanwhile */
     if (result == EBUSY && exec->config.standby) {
         begun = 1;
         result = stand_by(exec);

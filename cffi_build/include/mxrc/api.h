@@ -115,8 +115,8 @@ int mxrc_segment_publish(struct mxrc_segment *segment);
 int mxrc_segment_attach(struct mxrc_segment *segment, const char *name, int access, char *error,
                         size_t error_bytes);
 void mxrc_segment_detach(struct mxrc_segment *segment); /* releases the member; unmaps */
-/* The last RT process of an orderly STOP: mark retired and unlink. MXRC_OPEN_BUSY and nothing done while another live
- * RT process is attached; MXRC_OPEN_ABSENT or MXRC_OPEN_FOREIGN when the name is no longer this generation's. */
+/* The last RT process of an orderly STOP: mark retired and unlink. MXRC_OPEN_BUSY while another live RT process is attached:
+ * only this one's place is given up then, so that the last of several retires the generation; MXRC_OPEN_ABSENT or MXRC_OPEN_FOREIGN when the name is no longer this generation's. */
 int mxrc_segment_retire(struct mxrc_segment *segment, const char *lock_path, char *error,
                         size_t error_bytes);
 /* 0 when the object of that name is still this generation, else MXRC_OPEN_ABSENT or MXRC_OPEN_FOREIGN. */

@@ -100,6 +100,12 @@ class FakeThread:
     stuck: bool = False
     busy_posts: int = 0
     posted: list[RtEvent] = field(default_factory=list)
+    handed_over: list[int] = field(default_factory=list)
+    refusal: str = ""
+
+    def hand_over(self, pid: int) -> str:
+        self.handed_over.append(pid)
+        return self.refusal
 
     def running(self) -> bool:
         return self.stuck or RtEvent.STOP not in self.posted

@@ -26,6 +26,7 @@ class House:
     said: list[str] = field(default_factory=list)
     reloads: int = 0
     ready: int = 0
+    promotions: int = 0
 
     def __post_init__(self) -> None:
         self.keeper = Housekeeping(
@@ -38,6 +39,7 @@ class House:
             next_signal=self.next_signal,
             say=self.said.append,
             on_ready=self.on_ready,
+            on_promotion=self.on_promotion,
             watchdog_ns=self.watchdog_ns,
         )
 
@@ -47,6 +49,9 @@ class House:
     def reload(self) -> str:
         self.reloads += 1
         return "configuration unchanged"
+
+    def on_promotion(self) -> None:
+        self.promotions += 1
 
     def on_ready(self) -> None:
         self.ready += 1
@@ -203,3 +208,36 @@ def test_only_the_primary_watches(primary: bool) -> None:
     house.keeper._watch = seen.append
     house.turns(5)
     assert len(seen) == (5 if primary else 0)
+
+
+def test_a_standby_that_becomes_primary_says_so_at_once() -> None:
+    house = House(board=FakeBoard(primary=False))
+    house.turns(5)
+    assert any(line.startswith("STATUS=STANDBY") for line in house.told)
+    house.board.primary = True
+    house.turns(1)
+    assert house.promotions == 1
+    assert house.told[-1].startswith("STATUS=PRIMARY")
+    assert len(house.board.documents) == 1
+    house.turns(5)
+    assert house.promotions == 1
+
+
+def test_a_primary_that_hands_over_is_not_promoted() -> None:
+    house = House()
+    house.turns(2)
+    house.board.primary = False
+    house.turns(1)
+    assert house.promotions == 0
+    assert house.told[-1].startswith("STATUS=STANDBY")
+
+
+@pytest.mark.parametrize("refusal", ["", "no warm STANDBY has that pid"])
+def test_hand_over_is_asked_of_the_thread_and_answered(refusal: str) -> None:
+    house = House(thread=FakeThread(refusal=refusal))
+    house.board.requests.append((3, {"operation": "handover", "to": 4711}))
+    house.turns(1)
+    assert house.thread.handed_over == [4711]
+    assert house.board.answered == [3]
+    admin = house.board.documents[-1]["admin"]
+    assert admin == {"number": 3, "ok": not refusal, "message": refusal or "handing over"}
