@@ -218,7 +218,7 @@ static int rt_main(void)
         plant_driver.read = plant_read;
         plant_driver.commit = plant_commit;
         plant_driver.safe = plant_safe;
-    plant_driver.admit = plant_admit;
+        plant_driver.admit = plant_admit;
         plant_driver.close = plant_close;
         own_exec->driver = &plant_driver;
         own_exec->at_phase = at_phase;

@@ -205,17 +205,20 @@ def test_admin_requests_are_answered_by_the_main_thread(place: Place) -> None:
         assert admin == {"number": number, "ok": True, "message": "configuration unchanged"}
 
 
-def test_a_second_one_is_refused_and_the_first_does_not_notice(place: Place) -> None:
+def test_a_second_one_stands_by_and_a_third_is_refused(place: Place) -> None:
     with started_rt(place) as rt:
         segment = wait_for_state(place, rt)
-        text = refused(place, 75)
-        assert "another RT process is PRIMARY" in text
-        assert len(text.splitlines()) == 1
-        before = segment.rt_status.cycle
-        wait_for(lambda: segment.rt_status.cycle > before + 50, "cycles")
-        assert (segment.epoch(), segment.primary()) == (1, segment.rt_status.member)
-        rt.signal(signal.SIGTERM)
-        assert rt.wait() == 0, rt.output
+        with started_rt(place, name="second") as second:
+            wait_for(lambda: "ready: STANDBY" in second.output, "the standby")
+            text = refused(place, 75)
+            assert "all 2 places for RT processes" in text
+            assert len(text.splitlines()) == 1
+            before = segment.rt_status.cycle
+            wait_for(lambda: segment.rt_status.cycle > before + 50, "cycles")
+            assert (segment.epoch(), segment.primary()) == (1, segment.rt_status.member)
+            rt.signal(signal.SIGTERM)
+            assert rt.wait() == 0, rt.output
+            assert second.wait() == 0, "a STOP ends all"
     assert place.shm_files() == []
 
 
