@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -49,11 +50,20 @@ class Call(NamedTuple):
     n: int
 
 
-def trace(folder: Path, log: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    environ = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+def copied_source(place: Path) -> Path:
+    """The module alone, without byte code: every run makes the same calls, whoever else runs."""
+    package = place / "source" / "shared"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "checkpoint_file.py"):
+        shutil.copyfile(ROOT / "shared" / name, package / name)
+    return package.parent
+
+
+def trace(source: Path, folder: Path, log: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": os.environ["PATH"]}
     return subprocess.run(
-        ["strace", "-qq", "-o", str(log), *options, sys.executable, "-I", "-S", "-c", WRITER,
-         str(folder), str(ROOT)],
+        ["strace", "-qq", "-o", str(log), *options, sys.executable, "-IBS", "-c", WRITER,
+         str(folder), str(source)],
         env=environ, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
@@ -72,12 +82,17 @@ def prepared(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def calls(tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copied_source(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def calls(source: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
     """What the writer calls when all goes well."""
     require_tool("strace")
     place = tmp_path_factory.mktemp("faults")
     log = place / "log"
-    done = trace(prepared(place / "checkpoints"), log)
+    done = trace(source, prepared(place / "checkpoints"), log)
     assert done.returncode == 0, done.stderr
     counts: Counter[str] = Counter()
     found: list[Call] = []
@@ -98,14 +113,16 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> list[Call]:
 
 
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=ENOSPC", "retval=7"])
-def test_a_fault_at_each_call_in_turn(calls: list[Call], fault: str, tmp_path: Path) -> None:
+def test_a_fault_at_each_call_in_turn(
+    source: Path, calls: list[Call], fault: str, tmp_path: Path
+) -> None:
     outcomes: Counter[str] = Counter()
     for number, call in enumerate(calls):
         if fault.startswith("retval") and call.name != "write":
             continue
         folder = prepared(tmp_path / f"{number}")
         log = tmp_path / f"{number}.log"
-        done = trace(folder, log, "-e", f"inject={call.name}:{fault}:when={call.n}")
+        done = trace(source, folder, log, "-e", f"inject={call.name}:{fault}:when={call.n}")
         at = f"{fault} at {call.name} number {call.n}"
         if not fault.startswith("signal"):
             assert "INJECTED" in log.read_text(), at
