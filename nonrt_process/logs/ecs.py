@@ -136,9 +136,9 @@ def encode(document: Mapping[Any, Any]) -> bytes:
     return escape_separators(line)
 
 
-def encode_text(text: str) -> str:
+def encode_text(text: str) -> bytes:
     """A JSON string, quotes included; lone surrogates become U+FFFD."""
-    return orjson.dumps(_text(text)).decode()
+    return orjson.dumps(_text(text))
 
 
 def escape_separators(lines: bytes) -> bytes:

@@ -57,21 +57,21 @@ class _Template:
     """
 
     definition: EventDef | None
-    message: tuple[str | int, ...]
+    message: tuple[bytes | int, ...]
     fields: tuple[tuple[str, str], ...]
-    logger: str
-    code: str
-    category: str
+    logger: bytes
+    code: bytes
+    category: bytes
 
 
 def _template(message_id: int) -> _Template:
     row = event_table().get(message_id)
     if row is None:
         code = _member(ecs.EVENT_CODE, str(message_id))
-        return _Template(None, (), (), _member(ecs.LOGGER, "rt"), code, "")
+        return _Template(None, (), (), _member(ecs.LOGGER, "rt"), code, b"")
     category = _CONFIGURATION if row.name.startswith("CONFIG_") else _CATEGORIES.get(row.logger)
     places = {argument.name: index for index, argument in enumerate(row.arguments)}
-    message: list[str | int] = []
+    message: list[bytes | int] = []
     for index, piece in enumerate(_PLACEHOLDER.split(row.format)):
         if index % 2 and piece in places:
             message.append(places[piece])
@@ -87,15 +87,19 @@ def _template(message_id: int) -> _Template:
         fields,
         _member(ecs.LOGGER, row.logger),
         _member(ecs.EVENT_CODE, row.name),
-        _member(ecs.EVENT_CATEGORY, category) if category else "",
+        _member(ecs.EVENT_CATEGORY, category) if category else b"",
     )
 
 
-def _member(field: str, value: Any) -> str:
-    return f',"{field}":{orjson.dumps(value).decode()}'
+def _key(field: str) -> bytes:
+    return f',"{field}":'.encode()
 
 
-def _inside(text: str) -> str:
+def _member(field: str, value: Any) -> bytes:
+    return _key(field) + orjson.dumps(value)
+
+
+def _inside(text: str) -> bytes:
     """`text` as it stands between the quotes of a JSON string."""
     return ecs.encode_text(text)[1:-1]
 
@@ -110,6 +114,7 @@ class RtLines:
         self._anchors = Anchors(segment)
         self._instance = instance
         self._labels = _member(ecs.LABELS, {"instance": instance})
+        self._generation_member = _member(ecs.GENERATION, self._generation)
         self._templates: dict[int, _Template] = {}
         self._pids: dict[int, int] = {}
 
@@ -122,13 +127,15 @@ class RtLines:
         if len(messages) == 1:
             found = self._group(int(messages[0]), events, lanes)
         else:
-            found = [""] * len(events)
+            made: list[bytes] = []
+            where = np.empty(len(events), np.intp)
             for index, message in enumerate(messages.tolist()):
                 rows = np.flatnonzero(places == index)
-                group = self._group(message, events[rows], lanes[rows])
-                for row, line in zip(rows.tolist(), group, strict=True):
-                    found[row] = line
-        return ecs.escape_separators("".join(found).encode())
+                where[rows] = np.arange(len(made), len(made) + len(rows))
+                made += self._group(message, events[rows], lanes[rows])
+            found = list(map(made.__getitem__, where.tolist()))
+        text = b"".join(found)
+        return text if text.isascii() else ecs.escape_separators(text)
 
     def lost(self, loss: Loss, realtime_ns: int) -> bytes:
         """The line that says which events were overwritten before they could be written."""
@@ -170,9 +177,11 @@ class RtLines:
             place = self._segment.member_struct(member)
             pid, tid = int(place.pid), int(place.tid)
             if pid:
-                self._pids[pid] = self._pids[tid] = pid
+                self._pids[pid] = pid
+            if pid and tid:
+                self._pids[tid] = pid
 
-    def _group(self, message_id: int, events: Records, lanes: NDArray[np.uint8]) -> list[str]:
+    def _group(self, message_id: int, events: Records, lanes: NDArray[np.uint8]) -> list[bytes]:
         """The lines of events with one message id."""
         template = self._templates.get(message_id)
         if template is None:
@@ -182,39 +191,38 @@ class RtLines:
         numbers = events["seq"] // np.uint64(2) - np.uint64(1)
         threads = lanes.astype(np.uint64) << np.uint64(32) | events["tid"]
         parts: list[Part] = [
-            f'{{"{ecs.TIMESTAMP}":"',
+            b'{"%b":"' % ecs.TIMESTAMP.encode(),
             columns.timestamps(self._anchors.realtime_array(events["time_ns"])),
-            f'","{ecs.LEVEL}":"',
+            b'"',
             columns.mapped(events["level"], _level),
-            f'","{ecs.MESSAGE}":"',
+            _key(ecs.MESSAGE) + b'"',
             *message,
-            '"',
+            b'"',
             template.logger,
             columns.mapped(threads, self._thread),
             template.code,
-            f',"{ecs.EVENT_SEQUENCE}":',
+            _key(ecs.EVENT_SEQUENCE),
             columns.integers(numbers * np.uint64(16) + lanes),
-            f',"{ecs.GENERATION}":{self._generation}',
+            self._generation_member,
             self._labels,
-            f',"{ecs.RT_STATE}":"',
-            columns.mapped(events["state"], lambda state: name_of(RtState, state)),
-            f'","{ecs.RT_SLOT}":',
+            columns.mapped(events["state"], _state),
+            _key(ecs.RT_SLOT),
             columns.integers(events["slot"]),
-            f',"{ecs.RT_CYCLE}":',
+            _key(ecs.RT_CYCLE),
             columns.integers(events["cycle"]),
-            f',"{ecs.RT_EPOCH}":',
+            _key(ecs.RT_EPOCH),
             columns.integers(events["epoch"]),
             template.category,
             *_trace(events["trace_id"], events["span_id"]),
             self._task(events),
-            _unless_zero(ecs.SUPPRESSED, events["suppressed"]),
+            columns.mapped(events["suppressed"], _suppressed),
             *_errors(events["error_code"], message),
         ]
         for index, (field, unit) in enumerate(template.fields):
             parts += self._argument(field, unit, args[:, index])
-        return columns.lines([*parts, "}\n"], len(events))
+        return columns.lines([*parts, b"}\n"], len(events))
 
-    def _thread(self, key: int) -> str:
+    def _thread(self, key: int) -> bytes:
         lane, tid = key >> 32, key & 0xFFFFFFFF
         main = lane & 1
         # The main thread's number is that of its process.
@@ -223,7 +231,7 @@ class RtLines:
             f',"{ecs.PROCESS_PID}":{tid if main else self._pids.get(tid, 0)}'
             f',"{ecs.THREAD_ID}":{tid},"{ecs.THREAD_NAME}":"{"main" if main else "rt"}"'
             f',"{ecs.ECS}":"{ecs.ECS_VERSION}","{ecs.EVENT_KIND}":"event"'
-        )
+        ).encode()
 
     def _message(self, message_id: int, template: _Template, args: NDArray[Any]) -> list[Part]:
         """Parts of the message, as they stand between the quotes."""
@@ -232,7 +240,7 @@ class RtLines:
             return [[_inside(format_event(message_id, row, resolve)) for row in args.tolist()]]
         parts: list[Part] = []
         for piece in template.message:
-            if isinstance(piece, str):
+            if isinstance(piece, bytes):
                 parts.append(piece)
                 continue
             unit = template.definition.arguments[piece].unit
@@ -244,18 +252,15 @@ class RtLines:
         return parts
 
     def _argument(self, field: str, unit: str, column: NDArray[np.float64]) -> list[Part]:
+        key = _key(field)
         if ecs.is_name(unit):
-            return [f',"{field}":"', self._names_of(column, unit), '"']
+            return [key + b'"', self._names_of(column, unit), b'"']
         finite = np.isfinite(column)
         if finite.all():
-            return [f',"{field}":', columns.numbers(column)]
+            return [key, columns.numbers(column)]
         texts = columns.numbers(np.where(finite, column, 0.0))
-        return [
-            [
-                f',"{field}":{text}' if there else ""
-                for text, there in zip(texts, finite.tolist(), strict=True)
-            ]
-        ]
+        there = zip(texts, finite.tolist(), strict=True)
+        return [[key + text if one else b"" for text, one in there]]
 
     def _names_of(self, column: NDArray[np.float64], unit: str) -> Part:
         resolve = self._names.resolve
@@ -266,51 +271,51 @@ class RtLines:
         packed = np.empty(len(events), _TASK_DTYPE)
         for name in _TASK_COLUMNS:
             packed[name] = events[name]
-        raw, width = packed.tobytes(), _TASK_DTYPE.itemsize
-        keys = [raw[at : at + width] for at in range(0, len(raw), width)]
+        keys = packed.view(f"S{_TASK_DTYPE.itemsize}").tolist()
         texts = {key: self._task_members(key) for key in set(keys)}
         return next(iter(texts.values())) if len(texts) == 1 else [texts[key] for key in keys]
 
-    def _task_members(self, key: bytes) -> str:
-        execution, task, sequence, action, task_id = np.frombuffer(key, _TASK_DTYPE)[0].item()
-        members = _member(ecs.EXECUTION_ID, execution) if execution else ""
+    def _task_members(self, key: bytes) -> bytes:
+        whole = key.ljust(_TASK_DTYPE.itemsize, b"\0")
+        execution, task, sequence, action, task_id = np.frombuffer(whole, _TASK_DTYPE)[0].item()
+        members = _member(ecs.EXECUTION_ID, execution) if execution else b""
         if task_id or task:
             text = task_id.decode("utf-8", "replace") if task_id else self._names.resolve(task)
-            members += f',"{ecs.TASK_ID}":"{_inside(text)}"'
+            members += _key(ecs.TASK_ID) + ecs.encode_text(text)
         for field, number in ((ecs.SEQUENCE_ID, sequence), (ecs.ACTION_ID, action)):
             if number:
-                members += f',"{field}":"{_inside(self._names.resolve(number))}"'
+                members += _key(field) + ecs.encode_text(self._names.resolve(number))
         return members
 
 
-def _level(level: int) -> str:
-    return ecs.LEVELS[min(level, len(ecs.LEVELS) - 1)]
+def _level(level: int) -> bytes:
+    return _member(ecs.LEVEL, ecs.LEVELS[min(level, len(ecs.LEVELS) - 1)])
+
+
+def _state(state: int) -> bytes:
+    return _member(ecs.RT_STATE, name_of(RtState, state))
+
+
+def _suppressed(count: int) -> bytes:
+    return _member(ecs.SUPPRESSED, count) if count else b""
 
 
 def _trace(trace_ids: NDArray[np.uint8], span_ids: NDArray[np.uint8]) -> list[Part]:
     """trace.id and span.id where there are any."""
-    traced: NDArray[np.bool_] = trace_ids.any(axis=1)
+    traced = np.asarray(trace_ids.any(axis=1))
     if not traced.any():
         return []
-    spanned: NDArray[np.bool_] = traced & span_ids.any(axis=1)
+    spanned = np.asarray(traced & span_ids.any(axis=1))
     traces, spans = columns.hexadecimal(trace_ids), columns.hexadecimal(span_ids)
     if spanned.all():
-        return [f',"{ecs.TRACE_ID}":"', traces, f'","{ecs.SPAN_ID}":"', spans, '"']
-    return [
-        _where(traced, ecs.TRACE_ID, traces),
-        _where(spanned, ecs.SPAN_ID, spans),
-    ]
+        return [_key(ecs.TRACE_ID) + b'"', traces, b'"' + _key(ecs.SPAN_ID) + b'"', spans, b'"']
+    return [_where(traced, ecs.TRACE_ID, traces), _where(spanned, ecs.SPAN_ID, spans)]
 
 
-def _where(there: NDArray[np.bool_], field: str, texts: Sequence[str]) -> list[str]:
-    return [
-        f',"{field}":"{text}"' if one else ""
-        for text, one in zip(texts, there.tolist(), strict=True)
-    ]
-
-
-def _unless_zero(field: str, column: NDArray[Any]) -> Part:
-    return columns.mapped(column, lambda value: f',"{field}":{value}' if value else "")
+def _where(there: NDArray[np.bool_], field: str, texts: Sequence[bytes]) -> list[bytes]:
+    key = _key(field)
+    pairs = zip(texts, there.tolist(), strict=True)
+    return [b'%b"%b"' % (key, text) if one else b"" for text, one in pairs]
 
 
 def _errors(codes: NDArray[np.uint32], message: list[Part]) -> list[Part]:
@@ -318,15 +323,10 @@ def _errors(codes: NDArray[np.uint32], message: list[Part]) -> list[Part]:
     failed = codes != 0
     if not failed.any():
         return []
-    if failed.all():
-        kinds = columns.mapped(codes, lambda code: name_of(Result, code))
-        return [f',"{ecs.ERROR_TYPE}":"', kinds, f'","{ecs.ERROR_MESSAGE}":"', *message, '"']
     kinds = columns.mapped(codes, lambda code: _member(ecs.ERROR_TYPE, name_of(Result, code)))
+    key = _key(ecs.ERROR_MESSAGE) + b'"'
+    if failed.all():
+        return [kinds, key, *message, b'"']
     assert isinstance(kinds, list), "some have one, some have none"
-    texts = columns.lines(message, len(codes))
-    return [
-        [
-            f'{kind},"{ecs.ERROR_MESSAGE}":"{text}"' if one else ""
-            for kind, text, one in zip(kinds, texts, failed.tolist(), strict=True)
-        ]
-    ]
+    rows = zip(kinds, columns.lines(message, len(codes)), failed.tolist(), strict=True)
+    return [[b'%b%b%b"' % (kind, key, text) if one else b"" for kind, text, one in rows]]
