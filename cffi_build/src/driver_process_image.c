@@ -13,6 +13,8 @@ struct driver {
     const uint64_t *admitted_epoch;
     uint32_t member;
     uint32_t axes;
+    uint32_t blind; /* the last reading failed: outputs would be made of motion that is no more */
+    uint32_t reserved;
     uint64_t time_ns;            /* of the reading */
     struct mxrc_image_inputs in; /* last good ones */
 };
@@ -50,13 +52,9 @@ static void image_admit(void *instance, uint64_t epoch)
 
 /* A plant in the middle of writing is no fault: the inputs before are good until they are too old. One that has started anew is: the
  * machine may be anywhere. */
-static int image_read(void *instance, void *state, uint64_t time_ns,
-                      struct mxrc_driver_inputs *inputs)
+static int measured(struct driver *self, uint64_t time_ns, struct mxrc_driver_inputs *inputs)
 {
-    struct driver *self = instance;
     struct mxrc_image_inputs now;
-    (void)state;
-    self->time_ns = time_ns;
     if (mxrc_image_read_inputs(&self->image, &now)) {
         for (uint32_t i = 0; i < self->axes; i++)
             if (!isfinite(now.position[i]) || !isfinite(now.velocity[i]) ||
@@ -80,6 +78,17 @@ static int image_read(void *instance, void *state, uint64_t time_ns,
     return 0;
 }
 
+static int image_read(void *instance, void *state, uint64_t time_ns,
+                      struct mxrc_driver_inputs *inputs)
+{
+    struct driver *self = instance;
+    (void)state;
+    self->time_ns = time_ns;
+    int code = measured(self, time_ns, inputs);
+    self->blind = code != 0;
+    return code;
+}
+
 static int commit(struct driver *self, uint64_t epoch, uint64_t cycle, uint32_t kind,
                   const double *command)
 {
@@ -92,8 +101,11 @@ static int commit(struct driver *self, uint64_t epoch, uint64_t cycle, uint32_t 
 static int image_commit(void *instance, void *state, uint64_t epoch, uint64_t cycle,
                         const struct mxrc_driver_outputs *outputs)
 {
+    struct driver *self = instance;
     (void)state;
-    return commit(instance, epoch, cycle, outputs->command_kind, outputs->command);
+    if (self->blind)
+        return commit(self, epoch, cycle, MXRC_IMAGE_SAFE, self->in.position);
+    return commit(self, epoch, cycle, outputs->command_kind, outputs->command);
 }
 
 static int image_safe(void *instance, void *state, uint64_t epoch)

@@ -43,6 +43,15 @@ static int admitted(const struct mxrc_image_fence *fence, uint64_t word,
 #endif
 }
 
+/* Where the axes are now, or were when a hold that is in force began: they do not creep. */
+static void hold(const struct mxrc_image *image, struct mxrc_image_outputs *outputs)
+{
+    int holds = image->held.kind == MXRC_IMAGE_SAFE && image->held.axes;
+    const double *where = holds ? image->held.command : image->position;
+    memmove(outputs->command, where, sizeof outputs->command); /* they may be the same */
+    outputs->kind = MXRC_IMAGE_SAFE;
+}
+
 /* 1 when there was a commit that has not been taken. A word without a buffer, or with one that there is not, says that another
  * process is about to drive: nothing new, and the watchdog goes on. */
 static int take(struct mxrc_image *image, uint64_t now_ns)
@@ -65,6 +74,8 @@ static int take(struct mxrc_image *image, uint64_t now_ns)
             continue;
         image->seen = word;
         image->fresh_ns = now_ns;
+        if (copy.kind == MXRC_IMAGE_SAFE)
+            hold(image, &copy);
         image->held = copy;
         image->safe = 0;
         return 1;
@@ -78,8 +89,7 @@ int mxrc_image_read_outputs(struct mxrc_image *image, uint64_t now_ns,
     int taken = take(image, now_ns);
     if (!taken && !image->safe && now_ns > image->fresh_ns + image->watchdog_ns) {
         image->safe = 1;
-        image->held.kind = MXRC_IMAGE_SAFE;
-        memcpy(image->held.command, image->position, sizeof image->position);
+        hold(image, &image->held);
     }
     *outputs = image->held;
     return image->safe ? MXRC_IMAGE_STOPPED : taken ? MXRC_IMAGE_TAKEN : MXRC_IMAGE_HELD;

@@ -16,6 +16,7 @@ RIGHT = [
     ("ring", ("-DREADERS=1", "-DRECORDS=5")),
     ("ring", ("-DREADERS=2", "-DRECORDS=2")),
     ("generation", ()),
+    ("fence", ()),
 ]
 WRONG = [
     ("ring", "NO_WRITER_FENCE"),
@@ -25,6 +26,11 @@ WRONG = [
     ("generation", "NO_LOCK"),
     ("generation", "REPLACEABLE_LOCK"),
     ("generation", "PUBLISH_EARLY"),
+    ("fence", "CHECK_THEN_ACT"),
+    ("fence", "NO_ADMIT"),
+    ("fence", "ONE_BUFFER"),
+    ("fence", "NAMED_BUFFER"),
+    ("fence", "ONE_LOOK"),
 ]
 
 

@@ -33,7 +33,8 @@
 
 /* What the command of an axis means. 1 and 2 are those of law.h. */
 enum mxrc_image_command {
-    MXRC_IMAGE_SAFE = 0,     /* hold or brake, as the device can; the position to hold */
+    MXRC_IMAGE_SAFE =
+        0, /* hold or brake, as the device can; the plant sees where its axes were when it began */
     MXRC_IMAGE_POSITION = 1, /* rad or m; each plant takes them, for safe actions are positions */
     MXRC_IMAGE_EFFORT = 2    /* N m or N */
 };

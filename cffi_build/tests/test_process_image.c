@@ -1,0 +1,280 @@
+/* test_process_image.c: who may make, attach and keep a process image; the watchdog; an executive behind it. */
+#include "exec_fixture.h"
+
+static struct mxrc_image plant;
+static char image[40];
+
+static int create(struct mxrc_image *made)
+{
+    error[0] = '\0';
+    return mxrc_image_create(made, image, AXES, 100000000, error, sizeof error);
+}
+
+static int attach(struct mxrc_image *made, uint64_t generation)
+{
+    error[0] = '\0';
+    return mxrc_image_attach(made, image, AXES, generation, error, sizeof error);
+}
+
+static int exists(void)
+{
+    char name[64];
+    snprintf(name, sizeof name, "/mxrc-image-%s", image);
+    int descriptor = shm_open(name, O_RDONLY, 0);
+    if (descriptor >= 0)
+        close(descriptor);
+    return descriptor >= 0;
+}
+
+static void test_life(void)
+{
+    struct mxrc_image second, executive, other;
+    CHECK_EQUAL(attach(&executive, 1), ENOENT);
+    CHECK_HAS(error, "start the plant");
+    CHECK_EQUAL(create(&plant), 0);
+    CHECK_EQUAL(create(&second), EBUSY);
+    CHECK_HAS(error, "another plant");
+    CHECK_EQUAL(attach(&executive, 1), 0);
+    CHECK_EQUAL(attach(&other, 1), 0); /* a standby */
+    CHECK_EQUAL(attach(&second, 2), EBUSY);
+    CHECK_HAS(error, "another instance");
+    CHECK_EQUAL(mxrc_image_attach(&second, image, 3, 1, error, sizeof error), EINVAL);
+    CHECK_HAS(error, "the plant has 6 axes, robot.json has 3");
+
+    mxrc_image_close(&plant); /* the executives keep it */
+    CHECK(exists());
+    CHECK_EQUAL(create(&plant), 0);
+    CHECK_EQUAL(plant.incarnation, 2);
+    mxrc_image_close(&executive);
+    mxrc_image_close(&other);
+    CHECK(exists());
+    CHECK_EQUAL(attach(&executive, 2), 0); /* the generation before has gone */
+    mxrc_image_close(&plant);
+    mxrc_image_close(&executive);
+    CHECK(!exists());
+    CHECK_EQUAL(mxrc_image_create(&plant, "a/b", AXES, 1, error, sizeof error), EINVAL);
+    CHECK_EQUAL(mxrc_image_create(&plant, "", AXES, 1, error, sizeof error), EINVAL);
+    CHECK_EQUAL(mxrc_image_create(&plant, image, 9, 1, error, sizeof error), EINVAL);
+}
+
+static void test_layout(void)
+{
+    struct mxrc_image executive;
+    CHECK_EQUAL(create(&plant), 0);
+    plant.shared->header.hash++;
+    CHECK_EQUAL(attach(&executive, 1), EINVAL);
+    CHECK_HAS(error, "layout 1 with hash");
+    mxrc_image_close(&plant);
+    CHECK(!exists());
+}
+
+/* Epochs of one generation begin where those of another ended: the word is claimed anew. */
+static void test_generations(void)
+{
+    struct mxrc_image executive;
+    struct mxrc_image_outputs out;
+    const double command[AXES] = {1, 2, 3, 4, 5, 6};
+    CHECK_EQUAL(create(&plant), 0);
+    CHECK_EQUAL(attach(&executive, 1), 0);
+    CHECK_EQUAL(mxrc_image_commit(&executive, 0, 9, 1, 1, MXRC_IMAGE_EFFORT, command), ESTALE);
+    CHECK_EQUAL(mxrc_image_admit(&executive, 9), 0);
+    CHECK_EQUAL(mxrc_image_admit(&executive, 9), 0);
+    CHECK_EQUAL(mxrc_image_admit(&executive, 8), ESTALE);
+    CHECK_EQUAL(mxrc_image_admit(&executive, 1ull << 32), EOVERFLOW);
+    CHECK_EQUAL(mxrc_image_commit(&executive, 0, 9, 1, 1, MXRC_IMAGE_EFFORT, command), 0);
+    mxrc_image_close(&executive);
+    CHECK_EQUAL(attach(&executive, 2), 0);
+    CHECK_EQUAL(mxrc_image_commit(&executive, 0, 9, 2, 1, MXRC_IMAGE_EFFORT, command), ESTALE);
+    CHECK_EQUAL(mxrc_image_admit(&executive, 1), 0);
+    CHECK_EQUAL(mxrc_image_commit(&executive, 0, 1, 3, 1, MXRC_IMAGE_EFFORT, command), 0);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 1, &out), MXRC_IMAGE_TAKEN);
+    CHECK(out.cycle == 3 && out.kind == MXRC_IMAGE_EFFORT && out.command[5] == 6);
+    mxrc_image_close(&executive);
+    mxrc_image_close(&plant);
+}
+
+static void test_watchdog(void)
+{
+    struct mxrc_image executive;
+    struct mxrc_image_outputs out;
+    const double command[AXES] = {1, 2, 3, 4, 5, 6}, at[AXES] = {7, 7, 7}, later[AXES] = {8};
+    CHECK_EQUAL(create(&plant), 0);
+    CHECK_EQUAL(attach(&executive, 1), 0);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 1, &out), MXRC_IMAGE_STOPPED);
+    CHECK_EQUAL(out.kind, MXRC_IMAGE_SAFE);
+    mxrc_image_admit(&executive, 1);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 1, &out), MXRC_IMAGE_STOPPED);
+    mxrc_image_commit(&executive, 0, 1, 1, 1, MXRC_IMAGE_EFFORT, command);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 1000, &out), MXRC_IMAGE_TAKEN);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 100001000, &out), MXRC_IMAGE_HELD);
+    CHECK(out.kind == MXRC_IMAGE_EFFORT && out.command[1] == 2);
+    mxrc_image_write_inputs(&plant, 100001001, at, at, NULL);
+    /* A take-over is no commit: the watchdog goes on. */
+    mxrc_image_admit(&executive, 2);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 100001001, &out), MXRC_IMAGE_STOPPED);
+    CHECK(out.kind == MXRC_IMAGE_SAFE && out.command[0] == 7);
+    mxrc_image_write_inputs(&plant, 100001002, later, later, NULL);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 200001001, &out), MXRC_IMAGE_STOPPED);
+    CHECK(out.command[0] == 7); /* where it was then */
+    mxrc_image_commit(&executive, 0, 2, 2, 2, MXRC_IMAGE_POSITION, command);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 200001002, &out), MXRC_IMAGE_TAKEN);
+    /* One that starts later does not act on what was committed to the one before. */
+    mxrc_image_commit(&executive, 0, 2, 3, 3, MXRC_IMAGE_POSITION, command);
+    mxrc_image_close(&plant);
+    CHECK_EQUAL(create(&plant), 0);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 200001003, &out), MXRC_IMAGE_STOPPED);
+    mxrc_image_close(&executive);
+    mxrc_image_close(&plant);
+}
+
+/* ---- an executive with this driver ---- */
+
+static double position[AXES], velocity[AXES];
+
+/* A cycle of an arm that is where it was told to be. */
+static int cycle(struct mxrc_exec *exec, struct mxrc_image_outputs *out)
+{
+    mxrc_image_write_inputs(&plant, fake.now_ns, position, velocity, NULL);
+    int result = mxrc_exec_cycle(exec);
+    int taken = mxrc_image_read_outputs(&plant, fake.now_ns, out);
+    if (taken == MXRC_IMAGE_TAKEN)
+        memcpy(position, out->command, sizeof position);
+    return result;
+}
+
+static void run(struct mxrc_exec *exec, int count)
+{
+    struct mxrc_image_outputs out;
+    while (count--)
+        CHECK_EQUAL(cycle(exec, &out), 0);
+}
+
+static void test_executive(void)
+{
+    struct mxrc_image_outputs out;
+    for (uint32_t i = 0; i < AXES; i++)
+        position[i] = 0.1 * i;
+    config.driver = MXRC_DRIVER_PROCESS_IMAGE;
+    config.image_timeout_ns = 20000000;
+    strcpy(config.image_name, image);
+    exec_segment();
+    CHECK(mxrc_exec_new(&rt, &config, error, sizeof error) == NULL);
+    CHECK_HAS(error, "start the plant");
+    CHECK_EQUAL(create(&plant), 0);
+    struct mxrc_exec *exec = exec_made();
+    CHECK(mxrc_exec_begin(exec, error, sizeof error) != 0); /* nothing was measured yet */
+    mxrc_exec_free(exec);
+    mxrc_image_write_inputs(&plant, fake.now_ns, position, velocity, NULL);
+    exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+
+    program_begin();
+    program_move(0, 1.0, 1000000000);
+    program_end();
+    send_start(1, 0);
+    run(exec, 1200);
+    CHECK_SAY(fabs(position[0] - 1.0) < 1e-9, "at %g", position[0]);
+    CHECK_EQUAL(cycle(exec, &out), 0);
+    CHECK_EQUAL(out.cycle, exec->now.cycle - 1);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+
+    /* The plant hangs: first the inputs before do, then it is a fault. */
+    exec_run(exec, 15);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    exec_run(exec, 10);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
+    CHECK_EQUAL(rt_status()->safe_cause, MXRC_SAFE_DRIVER);
+
+    /* Another one starts, with the arm elsewhere: it stays there. */
+    mxrc_image_close(&plant);
+    CHECK_EQUAL(create(&plant), 0);
+    position[0] = -0.5;
+    for (int i = 0; i < 50; i++) {
+        CHECK_EQUAL(cycle(exec, &out), 0);
+        CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
+    }
+    send_event(MXRC_RT_SAFE_MODE_EXIT);
+    run(exec, 2);
+    send_event(MXRC_RT_RESUME);
+    run(exec, 50);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    CHECK(fabs(position[0] + 0.5) < 1e-9);
+
+    /* A restart of the plant that takes no time is seen all the same. */
+    mxrc_image_close(&plant);
+    CHECK_EQUAL(create(&plant), 0);
+    position[1] = 0.7;
+    run(exec, 20);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
+    CHECK(fabs(position[1] - 0.7) < 1e-9);
+
+    /* Not a number: not an input. */
+    velocity[3] = NAN;
+    run(exec, 1);
+    velocity[3] = 0;
+    CHECK(isfinite(exec->inputs.velocity[3]));
+
+    /* Fenced off: nothing reaches the plant any more. */
+    run(exec, 5);
+    struct mxrc_lease *lease = mxrc_region(&rt, MXRC_REGION_LEASE, NULL);
+    mxrc_store_release(&lease->admitted_epoch, exec->epoch + 1);
+    CHECK_EQUAL(cycle(exec, &out), ESTALE);
+    CHECK(out.cycle < exec->now.cycle);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+    CHECK(!exists());
+}
+
+/* The lease still admits the old one, which is what a process that stalled behind that check believes; the word does not. */
+static void test_executive_behind_its_check(void)
+{
+    struct mxrc_image_outputs out;
+    struct mxrc_image successor;
+    CHECK_EQUAL(create(&plant), 0);
+    exec_segment();
+    mxrc_image_write_inputs(&plant, fake.now_ns, position, velocity, NULL);
+    struct mxrc_exec *exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+    run(exec, 20);
+    CHECK_EQUAL(attach(&successor, rt.generation), 0);
+    CHECK_EQUAL(mxrc_image_admit(&successor, exec->epoch + 1), 0);
+    CHECK_EQUAL(cycle(exec, &out), ESTALE);
+    CHECK(next_event(MXRC_EVENT_LOG, MXRC_EV_COMMIT_REFUSED, &(struct mxrc_event){0}));
+    exec_done(exec);
+    mxrc_image_close(&successor);
+    mxrc_image_close(&plant);
+}
+
+static void test_stop(void)
+{
+    struct mxrc_image_outputs out;
+    CHECK_EQUAL(create(&plant), 0);
+    exec_segment();
+    mxrc_image_write_inputs(&plant, fake.now_ns, position, velocity, NULL);
+    struct mxrc_exec *exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+    run(exec, 20);
+    send_event(MXRC_RT_STOP);
+    int result = 0;
+    for (int i = 0; i < 100 && result == 0; i++)
+        result = cycle(exec, &out);
+    CHECK_EQUAL(result, 1);
+    CHECK_EQUAL(out.kind, MXRC_IMAGE_SAFE);
+    CHECK(out.command[2] == position[2]);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+}
+
+int main(void)
+{
+    snprintf(image, sizeof image, "test-%ld", (long)getpid());
+    exec_config_default();
+    test_life();
+    test_layout();
+    test_generations();
+    test_watchdog();
+    test_executive();
+    test_executive_behind_its_check();
+    test_stop();
+    return test_summary();
+}
