@@ -1,4 +1,4 @@
-"""Delivers spans by OTLP/HTTP with protobuf: batches, gzip, retries with back-off.
+"""Delivers requests of the spool by OTLP/HTTP with protobuf: gzip, retries with back-off.
 
 After the OTLP specification (https://opentelemetry.io/docs/specs/otlp/#otlphttp): 429, 502, 503,
 504 and connection errors are tried again, with the server's Retry-After if it gives one; any other
@@ -22,18 +22,20 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.util.re import parse_env_headers
 
-from nonrt_process.traces import otlp
-from nonrt_process.traces.span_queue import SpanBuffer, Taken
+from nonrt_process.traces.spool import Spool, Taken
 from nonrt_process.traces.statistics import Statistics
 from shared.clock import Clock
 
-MAX_SPANS: Final = 1024
+MAX_SPANS: Final = 2048
 DELAY_S: Final = 0.2
 """Time that spans wait for company: a batch costs hardly more than a single span."""
 TIMEOUT_S: Final = 10.0
 FIRST_BACKOFF_S: Final = 0.5
 MAX_BACKOFF_S: Final = 30.0
 MAX_RETRY_AFTER_S: Final = 300.0
+MIN_WAIT_S: Final = 0.05
+FLUSH_S: Final = 2.0
+"""Time to deliver what is left when the process ends; the rest stays in the spool."""
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _MAX_ANSWER: Final = 1 << 20
 
@@ -94,11 +96,11 @@ class HttpTransport:
 
 
 class Exporter:
-    """The thread that empties a SpanBuffer into a receiver."""
+    """The thread that empties the spool into a receiver."""
 
     def __init__(
         self,
-        buffer: SpanBuffer,
+        spool: Spool,
         make_transport: Callable[[], Transport],
         statistics: Statistics,
         clock: Clock,
@@ -107,7 +109,7 @@ class Exporter:
         *,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._buffer = buffer
+        self._spool = spool
         self._make_transport = make_transport
         self._transport: Transport | None = None
         self._statistics = statistics
@@ -131,33 +133,38 @@ class Exporter:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        taken: Taken | None = None
         while not self._ending.is_set():
-            taken = self._buffer.take(1, 1.0)
-            if not taken.items:
-                continue
-            self._ending.wait(DELAY_S)
-            wait_s = self.deliver(self._buffer.take(MAX_SPANS, 0))
-            self._ending.wait(wait_s)
-        while (taken := self._buffer.take(MAX_SPANS, 0)).items:
-            if self.deliver(taken, timeout_s=1.0):
-                self._log.warning(
-                    "Spans still queued at the end are lost: %s does not take them", self._target
-                )
+            if taken is None:
+                if not self._spool.wait(0.5):
+                    continue
+                if self._spool.pending() < MAX_SPANS:
+                    self._ending.wait(DELAY_S)
+                taken = self._spool.take(MAX_SPANS)
+            if taken is not None:
+                wait_s = self.deliver(taken)
+                if wait_s:
+                    self._ending.wait(wait_s)
+                else:
+                    taken = None
+        until = self._clock.monotonic_ns() + int(FLUSH_S * 1e9)
+        while self._clock.monotonic_ns() < until:
+            taken = taken or self._spool.take(MAX_SPANS)
+            if taken is None or self.deliver(taken, timeout_s=1.0):
                 break
+            taken = None
 
     def deliver(self, taken: Taken, timeout_s: float = TIMEOUT_S) -> float:
-        """Send spans; returns the wait (s) before the next try, 0 when they are done with."""
-        if not taken.items:
-            return 0.0
+        """Send a request; returns the wait (s) before it is tried again, 0: it is done with."""
         if self._transport is None:
             self._transport = self._make_transport()
         started = self._clock.monotonic_ns()
-        answer = self._transport.send(otlp.request(taken.items), timeout_s)
+        answer = self._transport.send(taken.body, timeout_s)
         elapsed_ms = (self._clock.monotonic_ns() - started) / 1e6
         if 200 <= answer.status < 300:
-            rejected = self._rejected(answer.body, len(taken.items))
-            self._statistics.delivered(len(taken.items) - rejected, rejected, elapsed_ms)
-            self._buffer.acknowledge(taken)
+            rejected = self._rejected(answer.body, taken.total)
+            self._statistics.delivered(taken.total - rejected, rejected, elapsed_ms)
+            self._spool.acknowledge(taken)
             self._worked()
             return 0.0
         reason = answer.error or f"HTTP status {answer.status}"
@@ -165,15 +172,16 @@ class Exporter:
             self._statistics.failed()
             self._complain(f"{reason}; spans wait and are sent again")
             return self._wait_s(answer)
-        self._statistics.refused(len(taken.items))
-        self._buffer.acknowledge(taken)
-        self._complain(f"{reason}: refused, {len(taken.items)} spans given up")
+        self._statistics.refused(taken.total)
+        self._spool.acknowledge(taken)
+        self._complain(f"{reason}: refused, {taken.total} spans given up")
         return 0.0
 
     def _wait_s(self, answer: Answer) -> float:
         asked = retry_after_s(answer.retry_after, self._clock.realtime_ns())
         if asked is not None:
-            return min(asked, MAX_RETRY_AFTER_S)
+            # Never 0: that says that the request is done with.
+            return min(max(asked, MIN_WAIT_S), MAX_RETRY_AFTER_S)
         wait = self._backoff_s * (0.5 + self._jitter() / 2)
         self._backoff_s = min(self._backoff_s * 2, MAX_BACKOFF_S)
         return wait

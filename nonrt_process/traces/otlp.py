@@ -9,10 +9,10 @@ way and is small in the queue; requests are put together without looking into th
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -84,7 +84,8 @@ def attributes(values: Mapping[str, AttributeValue]) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _name_and_kind(name: str, kind: int) -> bytes:
+def name_and_kind(name: str, kind: int) -> bytes:
+    """Span.name and Span.kind."""
     return field(5, name.encode("utf-8", "replace")) + b"\x30" + varint(kind)
 
 
@@ -98,6 +99,7 @@ def span(
     start_ns: int,
     end_ns: int,
     attributes: bytes = b"",
+    links: bytes = b"",
     status: int = STATUS_UNSET,
     status_message: str = "",
     flags: int = 0,
@@ -110,15 +112,25 @@ def span(
     if any(parent_span_id):
         parts += (b"\x22\x08", parent_span_id)
     parts += (
-        _name_and_kind(name, kind),
+        name_and_kind(name, kind),
         _TIMES.pack(0x39, start_ns & _MASK, 0x41, max(start_ns, end_ns) & _MASK),
         attributes,
     )
-    if status or status_message:
-        message = field(2, status_message.encode("utf-8", "replace")) if status_message else b""
-        parts.append(field(15, message + b"\x18" + varint(status)))
-    parts.append(_FLAGS.pack(0x85, 0x01, flags))
+    parts += links, status_field(status, status_message), flags_field(flags)
     return b"".join(parts)
+
+
+def status_field(code: int, message: str) -> bytes:
+    """Span.status; empty when it is unset."""
+    if not (code or message):
+        return b""
+    text = field(2, message.encode("utf-8", "replace")) if message else b""
+    return field(15, text + b"\x18" + varint(code))
+
+
+def flags_field(value: int) -> bytes:
+    """Span.flags."""
+    return _FLAGS.pack(0x85, 0x01, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +158,33 @@ class Origin:
         return cls(message.SerializeToString(), library.SerializeToString())
 
 
-Item = tuple[Origin, bytes]
-"""A finished span: where it comes from, its Span message."""
+class Finished(NamedTuple):
+    """A finished span on its way out. message: a Span; error: why it failed, empty: it did not."""
+
+    origin: Origin
+    message: bytes
+    trace_id: bytes
+    span_id: bytes
+    parent_span_id: bytes
+    name: str
+    task_id: str
+    error: str
+    start_ns: int
+    end_ns: int
 
 
-def request(items: Iterable[Item]) -> bytes:
+def resource_spans(origin: Origin, spans: Sequence[bytes]) -> bytes:
+    """A request with the spans of one origin; each given as an element of ScopeSpans.spans.
+
+    Requests put behind each other are one request: their only field is a repeated one.
+    """
+    scope_spans = field(1, origin.scope) + b"".join(spans)
+    return field(1, field(1, origin.resource) + field(2, scope_spans))
+
+
+def request(finished: Iterable[Finished]) -> bytes:
     """An ExportTraceServiceRequest with these spans, in their order within each origin."""
     groups: dict[Origin, list[bytes]] = {}
-    for origin, data in items:
-        groups.setdefault(origin, []).append(data)
-    out = []
-    for origin, spans in groups.items():
-        scope_spans = field(1, origin.scope) + b"".join(field(2, data) for data in spans)
-        out.append(field(1, field(1, origin.resource) + field(2, scope_spans)))
-    return b"".join(out)
+    for one in finished:
+        groups.setdefault(one.origin, []).append(field(2, one.message))
+    return b"".join(resource_spans(origin, spans) for origin, spans in groups.items())

@@ -8,21 +8,22 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from nonrt_process.context import Context
 from nonrt_process.interfaces import ServerTracer, SpanSink, TraceStatistics
 from nonrt_process.plugins import Plugin
 from nonrt_process.traces import otlp
 from nonrt_process.traces.exporter import Exporter, HttpTransport
+from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.rt_spans import RtSpans
 from nonrt_process.traces.server_tracer import (
     SCOPE,
-    QueueSpanSink,
+    InboxSpanSink,
     RateSampler,
     SdkServerTracer,
 )
-from nonrt_process.traces.span_queue import SpanQueue
+from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
 
 NAMESPACE: Final = "mxrc"
@@ -41,8 +42,10 @@ class TracesPlugin(Plugin):
         config = context.config.current.tracing_config
         self._log = context.log.getChild("traces")
         self._config = config
-        self._queue = SpanQueue()
-        self._statistics = Statistics(self._queue)
+        self._inbox = Inbox()
+        folder = context.config.current.paths.data_dir / f"spans-{context.instance}"
+        self._spool = Spool(folder, self._log)
+        self._statistics = Statistics(self._inbox, self._spool)
         self._exporter = self._make_exporter(context)
         host = socket.gethostname()
 
@@ -62,31 +65,34 @@ class TracesPlugin(Plugin):
         own_origin = otlp.Origin.make(own, SCOPE, _version())
         sampler = RateSampler(config)
         context.config.subscribe("tracing_config", commit=lambda _, new: sampler.set_rates(new))
-        tracer = SdkServerTracer(self._queue, self._statistics, own_origin, sampler, own)
-        consumer = RtSpans(
-            self._queue,
+        tracer = SdkServerTracer(self._inbox, self._statistics, own_origin, sampler, own)
+        self._consumer = RtSpans(
+            self._spool,
+            self._inbox,
             self._statistics,
             lambda pid: otlp.Origin.make(resource("rt_process", pid), RT_SCOPE, _version()),
         )
-        super().__init__("traces", consumers=[consumer], metrics=[_Metrics(self._statistics)])
+        super().__init__(
+            "traces", consumers=[self._consumer], metrics=[_Metrics(self._statistics, self._spool)]
+        )
         context.provide(ServerTracer, tracer)
-        context.provide(SpanSink, QueueSpanSink(self._queue, self._statistics, own_origin))
+        context.provide(SpanSink, InboxSpanSink(self._inbox, self._statistics, own_origin))
         context.provide(TraceStatistics, self._statistics)
 
     def _make_exporter(self, context: Context) -> Exporter | None:
         exporter = self._config.exporter
         if exporter.type == "NONE":
-            self._queue.discard = True
+            self._spool.discard = True
             return None
         if exporter.protocol != "http":
             self._log.error(
                 "Spans are not exported: this version speaks OTLP over HTTP only; set exporter."
                 "protocol to http in tracing_config.json (usually port 4318)"
             )
-            self._queue.discard = True
+            self._spool.discard = True
             return None
         return Exporter(
-            self._queue,
+            self._spool,
             lambda: HttpTransport(exporter.endpoint),
             self._statistics,
             context.clock,
@@ -95,22 +101,25 @@ class TracesPlugin(Plugin):
         )
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Take up what an earlier process left, begin to deliver."""
+        self._spool.open()
         if self._exporter is not None:
             self._exporter.start()
 
     def stop(self) -> None:
-        """Deliver what is left, if the receiver answers."""
-        self._queue.close()
+        """Deliver what is left if the receiver answers; the rest stays in the spool."""
+        self._consumer.flush()
         if self._exporter is not None:
             self._exporter.stop()
+        self._spool.close()
 
 
 class _Metrics:
     """What interfaces.TraceStatistics does not tell."""
 
-    def __init__(self, statistics: Statistics) -> None:
+    def __init__(self, statistics: Statistics, spool: Spool) -> None:
         self._statistics = statistics
+        self._spool = spool
 
     def collect(self) -> Iterable[Metric]:
         exported = CounterMetricFamily(
@@ -128,6 +137,11 @@ class _Metrics:
         for cause, count in self._statistics.dropped_by_cause().items():
             given_up.add_metric(["non_rt_process", cause], count)
         yield given_up
+        size = GaugeMetricFamily(
+            "mxrc_tracing_spool_bytes", "Size of the spool of spans", labels=["process"]
+        )
+        size.add_metric(["non_rt_process"], self._spool.size_bytes())
+        yield size
 
 
 def _version() -> str:

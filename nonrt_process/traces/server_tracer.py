@@ -1,5 +1,5 @@
 """Spans made in this process: HTTP server spans by the OpenTelemetry SDK, and finished spans of
-other parts. Both go through the same queue as those of RT.
+other parts. Both go through the same spool as those of RT.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from opentelemetry.util.types import Attributes
 
 from nonrt_process.interfaces import FinishedSpan, ServerSpan
 from nonrt_process.traces import otlp
-from nonrt_process.traces.span_queue import SpanQueue
+from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.statistics import Statistics
 from shared.config.models.tracing_config import TracingConfig
 from shared.trace_context import FLAG_RANDOM, FLAG_SAMPLED, TraceContext
 
 SCOPE: Final = "mxrc.nonrt"
-TASK_START: Final = "/api/v1/task/start"
+TASK_PATHS: Final = "/api/v1/task"
 HTTP_OPERATION: Final = "http.server"
 _KINDS: Final = {"INTERNAL": 1, "SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUMER": 5}
 
@@ -39,7 +39,7 @@ _KINDS: Final = {"INTERNAL": 1, "SERVER": 2, "CLIENT": 3, "PRODUCER": 4, "CONSUM
 class RateSampler(Sampler):
     """Head sampling of new traces by trace id, at rates that may change while it runs.
 
-    Requests that start a task have a rate of their own: tracing_config.json, task_sampling_rate.
+    Requests about tasks (/api/v1/task*) have a rate of their own: task_sampling_rate.
     """
 
     def __init__(self, config: TracingConfig) -> None:
@@ -60,7 +60,8 @@ class RateSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        task = attributes is not None and attributes.get("url.path") == TASK_START
+        path = "" if attributes is None else str(attributes.get("url.path", ""))
+        task = path.startswith(TASK_PATHS)
         sampler = self._task if task else self._general
         return sampler.should_sample(
             parent_context, trace_id, name, kind, attributes, links, trace_state
@@ -70,17 +71,34 @@ class RateSampler(Sampler):
         return f"RateSampler{{{self._general.get_description()},{self._task.get_description()}}}"
 
 
-class _QueueProcessor(SpanProcessor):
-    """Encodes finished spans of the SDK into the queue."""
+class _InboxProcessor(SpanProcessor):
+    """Encodes finished spans of the SDK into the inbox."""
 
-    def __init__(self, queue: SpanQueue, origin: otlp.Origin) -> None:
-        self._queue = queue
+    def __init__(self, inbox: Inbox, origin: otlp.Origin) -> None:
+        self._inbox = inbox
         self._origin = origin
 
     def on_end(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
         if context is not None and context.trace_flags.sampled:
-            self._queue.put([(self._origin, encode(span, context))])
+            self._inbox.put([_finished(self._origin, span, context)])
+
+
+def _finished(origin: otlp.Origin, span: ReadableSpan, context: SpanContext) -> otlp.Finished:
+    failed = span.status.status_code is trace.StatusCode.ERROR
+    attributes = span.attributes or {}
+    return otlp.Finished(
+        origin,
+        encode(span, context),
+        context.trace_id.to_bytes(16, "big"),
+        context.span_id.to_bytes(8, "big"),
+        span.parent.span_id.to_bytes(8, "big") if span.parent is not None else b"",
+        span.name,
+        str(attributes.get("task.id", "")),
+        (span.status.description or str(attributes.get("error.type", "error"))) if failed else "",
+        span.start_time or 0,
+        span.end_time or 0,
+    )
 
 
 def encode(span: ReadableSpan, context: SpanContext) -> bytes:
@@ -115,7 +133,7 @@ class SdkServerTracer:
 
     def __init__(
         self,
-        queue: SpanQueue,
+        inbox: Inbox,
         statistics: Statistics,
         origin: otlp.Origin,
         sampler: RateSampler,
@@ -126,7 +144,7 @@ class SdkServerTracer:
             resource=Resource(dict(resource)),
             shutdown_on_exit=False,
         )
-        provider.add_span_processor(_QueueProcessor(queue, origin))
+        provider.add_span_processor(_InboxProcessor(inbox, origin))
         self._tracer = provider.get_tracer(SCOPE)
         self._statistics = statistics
 
@@ -191,16 +209,32 @@ class _SdkServerSpan:
             otel_context.detach(self._token)
 
 
-class QueueSpanSink:
+class InboxSpanSink:
     """SpanSink."""
 
-    def __init__(self, queue: SpanQueue, statistics: Statistics, origin: otlp.Origin) -> None:
-        self._queue = queue
+    def __init__(self, inbox: Inbox, statistics: Statistics, origin: otlp.Origin) -> None:
+        self._inbox = inbox
         self._statistics = statistics
         self._origin = origin
 
     def record(self, spans: Sequence[FinishedSpan]) -> None:
-        self._queue.put([(self._origin, _encode_finished(span)) for span in spans])
+        self._inbox.put(
+            [
+                otlp.Finished(
+                    self._origin,
+                    _encode_finished(span),
+                    span.trace_id,
+                    span.span_id,
+                    span.parent_span_id,
+                    span.name,
+                    str(span.attributes.get("task.id", "")),
+                    span.error or "",
+                    span.start_realtime_ns,
+                    span.end_realtime_ns,
+                )
+                for span in spans
+            ]
+        )
         for span in spans:
             self._statistics.count_operation(span.name)
 

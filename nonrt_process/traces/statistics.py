@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from nonrt_process.interfaces import HistogramSnapshot
-from nonrt_process.traces.span_queue import SpanQueue
+from nonrt_process.traces.inbox import Inbox
+from nonrt_process.traces.spool import Spool
 
 LATENCY_EDGES_MS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4)
 
@@ -16,8 +17,9 @@ LATENCY_EDGES_MS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0,
 class Statistics:
     """Counts since the start of this process; safe to use from several threads."""
 
-    def __init__(self, queue: SpanQueue) -> None:
-        self._queue = queue
+    def __init__(self, inbox: Inbox, spool: Spool) -> None:
+        self._inbox = inbox
+        self._spool = spool
         self._lock = threading.Lock()
         self._operations: dict[str, int] = {}
         self._refused = 0
@@ -70,16 +72,17 @@ class Statistics:
         return sum(self.dropped_by_cause().values())
 
     def dropped_by_cause(self) -> Mapping[str, int]:
-        """queue_full: the oldest of the queue; refused: by the receiver; ring_overwritten."""
+        """queue_full: in memory; spool_full: on disk; refused: by the receiver; else: the ring."""
         with self._lock:
             return {
-                "queue_full": self._queue.dropped,
+                "queue_full": self._inbox.dropped,
+                "spool_full": self._spool.dropped,
                 "refused": self._refused,
                 "ring_overwritten": self._lost_in_ring,
             }
 
     def queued(self) -> int:
-        return len(self._queue)
+        return len(self._inbox) + self._spool.pending()
 
     def export_failures(self) -> int:
         with self._lock:

@@ -24,29 +24,28 @@ from nonrt_process.traces.exporter import (
     HttpTransport,
     retry_after_s,
 )
-from nonrt_process.traces.span_queue import SpanQueue
+from nonrt_process.traces.inbox import Inbox
+from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
 from shared.clock import FakeClock
 
 ORIGIN = otlp.Origin.make({"service.name": "test"}, "scope", "1")
 
 
-def spans(count: int, first: int = 1) -> list[otlp.Item]:
-    return [
-        (
-            ORIGIN,
-            otlp.span(
-                trace_id=bytes([9] * 16),
-                span_id=n.to_bytes(8, "big"),
-                parent_span_id=b"",
-                name="s",
-                kind=1,
-                start_ns=1,
-                end_ns=2,
-            ),
+def request(count: int, first: int = 1) -> bytes:
+    spans = [
+        otlp.span(
+            trace_id=bytes([9] * 16),
+            span_id=n.to_bytes(8, "big"),
+            parent_span_id=b"",
+            name="s",
+            kind=1,
+            start_ns=1,
+            end_ns=2,
         )
         for n in range(first, first + count)
     ]
+    return otlp.resource_spans(ORIGIN, [otlp.field(2, one) for one in spans])
 
 
 def ids(body: bytes) -> list[int]:
@@ -73,11 +72,11 @@ class FakeTransport:
 
 class Setup:
     def __init__(self, *answers: Answer) -> None:
-        self.queue = SpanQueue(100)
-        self.statistics = Statistics(self.queue)
+        self.spool = Spool(None, logging.getLogger("test.spool"))
+        self.statistics = Statistics(Inbox(), self.spool)
         self.transport = FakeTransport(*answers)
         self.exporter = Exporter(
-            self.queue,
+            self.spool,
             lambda: self.transport,
             self.statistics,
             FakeClock(),
@@ -86,28 +85,32 @@ class Setup:
             jitter=lambda: 1.0,
         )
 
+    def put(self, count: int, first: int = 1) -> None:
+        self.spool.append(request(count, first), count)
+
     def deliver(self) -> float:
-        return self.exporter.deliver(self.queue.take(10, 0))
+        taken = self.spool.take(10)
+        assert taken is not None
+        return self.exporter.deliver(taken)
 
 
 def test_delivered_spans_leave_the_queue() -> None:
     setup = Setup(Answer(200))
-    setup.queue.put(spans(3))
+    setup.put(3)
     assert setup.deliver() == 0
     assert ids(setup.transport.bodies[0]) == [1, 2, 3]
-    assert len(setup.queue) == 0
+    assert setup.spool.pending() == 0
     assert setup.statistics.exported() == 3
-    assert setup.deliver() == 0
-    assert len(setup.transport.bodies) == 1, "nothing to send, nothing sent"
+    assert setup.spool.take(10) is None
 
 
 @pytest.mark.parametrize("answer", [Answer(0, error="refused"), *map(Answer, (429, 502, 503, 504))])
 def test_what_passes_is_sent_again_in_order_with_back_off(answer: Answer) -> None:
     setup = Setup(answer, answer, answer, answer, Answer(200))
-    setup.queue.put(spans(2))
+    setup.put(2)
     waits = [setup.deliver() for _ in range(4)]
     assert waits == [FIRST_BACKOFF_S * factor for factor in (1, 2, 4, 8)]
-    setup.queue.put(spans(2, first=3))
+    setup.put(2, first=3)
     assert setup.deliver() == 0
     assert ids(setup.transport.bodies[-1]) == [1, 2, 3, 4]
     assert setup.statistics.export_failures() == 4
@@ -116,17 +119,17 @@ def test_what_passes_is_sent_again_in_order_with_back_off(answer: Answer) -> Non
 
 def test_back_off_has_an_end_and_begins_anew_after_success() -> None:
     setup = Setup(*[Answer(503)] * 12, Answer(200), Answer(503))
-    setup.queue.put(spans(1))
+    setup.put(1)
     waits = [setup.deliver() for _ in range(12)]
     assert max(waits) == MAX_BACKOFF_S
     assert setup.deliver() == 0
-    setup.queue.put(spans(1))
+    setup.put(1)
     assert setup.deliver() == FIRST_BACKOFF_S
 
 
 def test_retry_after_is_obeyed_within_bounds() -> None:
     setup = Setup(Answer(429, retry_after="7"), Answer(503, retry_after="99999999"))
-    setup.queue.put(spans(1))
+    setup.put(1)
     assert setup.deliver() == 7
     assert setup.deliver() == MAX_RETRY_AFTER_S
 
@@ -134,11 +137,11 @@ def test_retry_after_is_obeyed_within_bounds() -> None:
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 500, 302])
 def test_what_is_refused_for_good_is_given_up_and_counted(status: int) -> None:
     setup = Setup(Answer(status), Answer(200))
-    setup.queue.put(spans(3))
+    setup.put(3)
     assert setup.deliver() == 0
-    assert len(setup.queue) == 0
+    assert setup.spool.pending() == 0
     assert setup.statistics.dropped_by_cause()["refused"] == 3
-    setup.queue.put(spans(1))
+    setup.put(1)
     setup.deliver()
     assert setup.statistics.exported() == 1
 
@@ -148,7 +151,7 @@ def test_partial_success_is_read(caplog: pytest.LogCaptureFixture) -> None:
     response.partial_success.rejected_spans = 2
     response.partial_success.error_message = "too old"
     setup = Setup(Answer(200, response.SerializeToString()))
-    setup.queue.put(spans(5))
+    setup.put(5)
     with caplog.at_level(logging.WARNING):
         setup.deliver()
     assert setup.statistics.exported() == 3
@@ -158,21 +161,11 @@ def test_partial_success_is_read(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_an_outage_is_said_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     setup = Setup(*[Answer(0, error="refused")] * 5, Answer(200))
-    setup.queue.put(spans(1))
+    setup.put(1)
     with caplog.at_level(logging.INFO):
         for _ in range(6):
             setup.deliver()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-
-
-def test_overflow_while_a_request_is_under_way() -> None:
-    setup = Setup(Answer(200))
-    setup.queue.put(spans(100))
-    taken = setup.queue.take(10, 0)
-    setup.queue.put(spans(5, first=101))  # the five oldest of those under way are dropped
-    setup.exporter.deliver(taken)
-    assert setup.queue.dropped == 5
-    assert [int.from_bytes(data[20:28], "big") for _, data in setup.queue.take(1, 0).items] == [11]
 
 
 @pytest.mark.parametrize(
@@ -248,12 +241,11 @@ def test_the_thread_delivers_and_stop_flushes() -> None:
         setup = Setup(Answer(200))
         setup.exporter._make_transport = lambda: HttpTransport(url, {})
         setup.exporter.start()
-        setup.queue.put(spans(50))
+        setup.put(50)
         for _ in range(200):
             if setup.statistics.exported() == 50:
                 break
             threading.Event().wait(0.05)
-        setup.queue.put(spans(5, first=51))
-        setup.queue.close()
+        setup.put(5, first=51)
         setup.exporter.stop()
     assert sorted(n for *_, body in _Receiver.seen for n in ids(body)) == list(range(1, 56))

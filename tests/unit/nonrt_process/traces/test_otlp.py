@@ -92,7 +92,7 @@ def test_request_groups_by_origin_and_keeps_order() -> None:
     first = otlp.Origin.make({"service.name": "a", "process.pid": 7}, "rt", "1")
     second = otlp.Origin.make({"service.name": "b", "flag": True, "rate": 0.5}, "nonrt", "2")
     items = [
-        (
+        otlp.Finished(
             first if n % 3 else second,
             otlp.span(
                 trace_id=bytes([1] * 16),
@@ -103,6 +103,14 @@ def test_request_groups_by_origin_and_keeps_order() -> None:
                 start_ns=1,
                 end_ns=2,
             ),
+            bytes([1] * 16),
+            n.to_bytes(8, "big"),
+            b"",
+            f"s{n}",
+            "",
+            "",
+            1,
+            2,
         )
         for n in range(1, 10)
     ]

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from nonrt_process.pump import Pump
 from nonrt_process.traces import otlp
+from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.rt_spans import RtSpans
-from nonrt_process.traces.span_queue import SpanQueue
+from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
 from shared.enums import EventKind, NameKind, RegionId, Result, SpanOperation, SpanStatus
 from shared.names import Names
@@ -28,15 +32,27 @@ def origin(pid: int) -> otlp.Origin:
 
 
 class Setup:
-    def __init__(self) -> None:
-        self.queue = SpanQueue()
-        self.statistics = Statistics(self.queue)
-        self.consumer = RtSpans(self.queue, self.statistics, origin)
+    def __init__(self, folder: Path | None = None) -> None:
+        self.spool = Spool(folder, logging.getLogger("test.spool"))
+        self.spool.open()
+        inbox = Inbox()
+        self.statistics = Statistics(inbox, self.spool)
+        self.consumer = RtSpans(self.spool, inbox, self.statistics, origin)
+
+    def request(self) -> ExportTraceServiceRequest:
+        taken = self.spool.take(1000)
+        if taken is None:
+            return ExportTraceServiceRequest()
+        self.spool.acknowledge(taken)
+        return ExportTraceServiceRequest.FromString(taken.body)
 
     def spans(self) -> list[Span]:
-        taken = self.queue.take(1000, 0)
-        self.queue.acknowledge(taken)
-        return [Span.FromString(data) for _, data in taken.items]
+        return [
+            span
+            for resource in self.request().resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
 
 
 def span(operation: SpanOperation, own: int, parent: int, start: int, end: int) -> dict[str, Any]:
@@ -150,15 +166,18 @@ def test_resource_follows_the_process_that_made_the_span(tmp_path: Path) -> None
     setup = Setup()
     with real_segment(tmp_path) as (rt, nonrt):
         setup.consumer.on_attach(nonrt)
-        for epoch, pid in ((1, 111), (2, 222)):
+        for number, (epoch, pid) in enumerate(((1, 111), (2, 222))):
             rt.rt_status.epoch = epoch
             rt.rt_status.pid = pid
             row = span(SpanOperation.TASK_EXECUTE, epoch, 9, 1, 2) | {"epoch": epoch}
-            setup.consumer.on_batch(batch(events([row]), generation=rt.generation))
+            setup.consumer.on_batch(batch(events([row], number), generation=rt.generation))
         late = span(SpanOperation.TASK_EXECUTE, 5, 9, 1, 2) | {"epoch": 1}
-        setup.consumer.on_batch(batch(events([late]), generation=rt.generation))
-    origins = [item[0] for item in setup.queue.take(10, 0).items]
-    assert origins == [origin(111), origin(222), origin(111)]
+        setup.consumer.on_batch(batch(events([late], 2), generation=rt.generation))
+    found = [
+        resource.resource.attributes[0].value.int_value
+        for resource in setup.request().resource_spans
+    ]
+    assert found == [111, 222, 111]
 
 
 def test_an_operation_or_result_of_a_later_version_is_shown_by_number(tmp_path: Path) -> None:
@@ -177,5 +196,41 @@ def test_an_operation_or_result_of_a_later_version_is_shown_by_number(tmp_path: 
     assert found.end_time_unix_nano == found.start_time_unix_nano, "never before its start"
 
 
-def test_nothing_to_do_costs_nothing() -> None:
-    assert Setup().consumer.encode(events([])) == []
+def test_what_is_in_the_spool_already_is_left_out_after_a_crash(tmp_path: Path) -> None:
+    """The cursor moves behind the spool: a batch that comes again must not repeat its spans."""
+    rows = [span(SpanOperation.TASK_EXECUTE, n, 9, 1, 2) for n in range(1, 6)]
+    with real_segment(tmp_path) as (rt, nonrt):
+        setup = Setup(tmp_path / "spool")
+        setup.consumer.on_attach(nonrt)
+        setup.consumer.on_batch(batch(events(rows[:3]), generation=rt.generation))
+        assert len(setup.spans()) == 3
+        setup.spool.close()
+
+        again = Setup(tmp_path / "spool")
+        again.consumer.on_attach(nonrt)
+        again.consumer.on_batch(batch(events(rows), generation=rt.generation))
+        assert [found.span_id[0] for found in again.spans()] == [4, 5]
+
+        # A new generation numbers its records anew.
+        other = Setup(tmp_path / "elsewhere")
+        other.consumer.on_attach(nonrt)
+        other.consumer.on_batch(batch(events(rows), generation=rt.generation))
+        assert len(other.spans()) == 5
+        again.spool.close()
+        other.spool.close()
+
+
+def test_a_batch_that_failed_is_taken_when_it_comes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup()
+    row = span(SpanOperation.TASK_EXECUTE, 1, 9, 1, 2)
+    with real_segment(tmp_path) as (rt, nonrt):
+        setup.consumer.on_attach(nonrt)
+        given = batch(events([row]), generation=rt.generation)
+        with monkeypatch.context() as broken:
+            broken.setattr(setup.consumer, "_encode", lambda _: 1 // 0)
+            with pytest.raises(ZeroDivisionError):
+                setup.consumer.on_batch(given)
+        setup.consumer.on_batch(given)
+    assert len(setup.spans()) == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from nonrt_process.interfaces import FinishedSpan
 from nonrt_process.traces import otlp
-from nonrt_process.traces.server_tracer import QueueSpanSink, RateSampler, SdkServerTracer
-from nonrt_process.traces.span_queue import SpanQueue
+from nonrt_process.traces.inbox import Inbox
+from nonrt_process.traces.server_tracer import InboxSpanSink, RateSampler, SdkServerTracer
+from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
 from shared.config.models.tracing_config import TracingConfig
 from shared.trace_context import FLAG_SAMPLED, TraceContext, is_sampled, sampling_threshold
@@ -24,15 +26,15 @@ START = "/api/v1/task/start"
 
 class Setup:
     def __init__(self, rate: float = 1.0, task_rate: float = 1.0) -> None:
-        self.queue = SpanQueue()
-        self.statistics = Statistics(self.queue)
+        self.inbox = Inbox()
+        self.statistics = Statistics(self.inbox, Spool(None, logging.getLogger("test.spool")))
         self.sampler = RateSampler(TracingConfig(sampling_rate=rate, task_sampling_rate=task_rate))
         self.tracer = SdkServerTracer(
-            self.queue, self.statistics, ORIGIN, self.sampler, {"service.name": "test"}
+            self.inbox, self.statistics, ORIGIN, self.sampler, {"service.name": "test"}
         )
 
     def spans(self) -> list[Span]:
-        return [Span.FromString(data) for _, data in self.queue.take(1000, 0).items]
+        return [Span.FromString(one.message) for one in self.inbox.take_all()]
 
 
 def attributes(found: Span) -> dict[str, Any]:
@@ -80,7 +82,13 @@ def test_a_parent_that_is_not_sampled_is_obeyed_and_its_trace_goes_on() -> None:
 
 @pytest.mark.parametrize(
     ("path", "rate", "task_rate", "sampled"),
-    [("/x", 0, 1, False), (START, 0, 1, True), ("/x", 1, 0, True), (START, 1, 0, False)],
+    [
+        ("/x", 0, 1, False),
+        (START, 0, 1, True),
+        ("/api/v1/tasks", 0, 1, True),
+        ("/x", 1, 0, True),
+        (START, 1, 0, False),
+    ],
 )
 def test_rates_of_new_traces(path: str, rate: float, task_rate: float, sampled: bool) -> None:
     setup = Setup(rate, task_rate)
@@ -119,7 +127,7 @@ def test_the_core_decides_as_the_sdk_does(trace_id: bytes, rate: float) -> None:
 
 def test_finished_spans_of_other_parts() -> None:
     setup = Setup()
-    sink = QueueSpanSink(setup.queue, setup.statistics, ORIGIN)
+    sink = InboxSpanSink(setup.inbox, setup.statistics, ORIGIN)
     sink.record(
         [
             FinishedSpan("rt.cycle", bytes([1] * 16), bytes([2] * 8), b"", 10, 20, {"rt.cycle": 5}),
