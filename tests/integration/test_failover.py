@@ -1,0 +1,155 @@
+"""Both processes watch each other: who stands still is replaced, and the work goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.enums import RtState
+from shared.segment import Segment
+from tests.processes import BIN, Place, Running, run_to_end, started_rt, wait_for, wait_for_state
+
+QUICK = {"health_check_interval_ms": 200, "health_check_timeout_ms": 150, "restart_delay_ms": 50}
+
+
+def set_policy(place: Place, **fields: Any) -> None:
+    path = place.config_dir / "failover_policy.json"
+    document = json.loads(path.read_text())
+    for process in ("rt_process", "non_rt_process"):
+        document[process].update(fields)
+    path.write_text(json.dumps(document))
+
+
+@pytest.fixture
+def up(place: Place) -> Iterator[Running]:
+    """`mxrc up` with a quick policy."""
+    set_policy(place, **QUICK, max_restart_count=3)
+    running = Running(
+        [str(BIN / "mxrc"), "up", "--no-table"], place.environ, place.folder / "up.out"
+    )
+    try:
+        yield running
+    finally:
+        running.signal(signal.SIGCONT)
+        running.end()
+
+
+def current(place: Place, other_than: int = 0) -> Segment:
+    """The segment once an RT process runs in it and Non-RT beats."""
+
+    def look() -> Segment | None:
+        segment = place.segment()
+        if segment is None:
+            return None
+        status, nonrt = segment.rt_status, segment.nonrt_status
+        alive = status.heartbeat_ns and nonrt.ready and status.state == RtState.RUNNING
+        return segment if alive and status.pid != other_than else None
+
+    return wait_for(look, "both processes")
+
+
+def health(place: Place) -> dict[str, Any]:
+    endpoints = json.loads((place.folder / "run" / f"{place.instance}.endpoints.json").read_text())
+    try:
+        with urllib.request.urlopen(f"{endpoints['urls']['http']}/health", timeout=5) as answer:
+            body: dict[str, Any] = json.load(answer)
+    except urllib.error.HTTPError as error:
+        body = json.load(error)
+    return body
+
+
+def test_a_stopped_rt_process_is_replaced(place: Place, up: Running) -> None:
+    segment = current(place)
+    pid, generation = int(segment.rt_status.pid), segment.generation
+    cycles = int(segment.rt_status.cycles_run)
+    began = time.monotonic()
+    os.kill(pid, signal.SIGSTOP)
+    segment = current(place, other_than=pid)
+    print(f"SIGSTOP to RUNNING with another process: {time.monotonic() - began:.2f} s")
+    assert segment.generation == generation
+    assert int(segment.rt_status.cycles_run) > cycles
+    assert int(segment.rt_status.last_recovery) == 1
+    assert not Path(f"/proc/{pid}/status").exists()
+    log = (place.folder / "log" / "non_rt_process.log").read_text()
+    assert "has failed 3 checks in a row" in log
+
+
+def test_a_stopped_nonrt_process_is_replaced(place: Place, up: Running) -> None:
+    segment = current(place)
+    rt, nonrt = int(segment.rt_status.pid), int(segment.nonrt_status.pid)
+    os.kill(nonrt, signal.SIGSTOP)
+    wait_for(
+        lambda: (segment.nonrt_status.pid not in (0, nonrt) and segment.nonrt_status.ready) or None,
+        "another Non-RT process",
+    )
+    assert int(segment.rt_status.pid) == rt
+    assert f"Non-RT process {nonrt} is stalled" in up.output
+
+
+def test_both_stopped_kill_nobody(place: Place, up: Running) -> None:
+    """As when the whole machine is paused: who wakes up sees old heartbeats and holds back."""
+    segment = current(place)
+    pids = [int(segment.rt_status.pid), int(segment.nonrt_status.pid)]
+    for _ in range(3):
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(1.5)
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(1.0)
+    assert [int(segment.rt_status.pid), int(segment.nonrt_status.pid)] == pids
+    assert "stalled" not in up.output
+
+
+def test_an_unlinked_segment_makes_rt_step_down(place: Place, up: Running) -> None:
+    segment = current(place)
+    pid, generation = int(segment.rt_status.pid), segment.generation
+    (Path("/dev/shm") / f"mxrc-{place.instance}").unlink()
+    segment = current(place, other_than=pid)
+    assert segment.generation != generation
+    assert "the segment was removed or replaced" in up.output
+
+
+def test_the_limit_a_person_and_reset(place: Place, up: Running) -> None:
+    segment = current(place)
+    seen = 0
+    for _ in range(4):
+        segment = current(place, other_than=seen)
+        seen = int(segment.rt_status.pid)
+        time.sleep(0.5)
+        os.kill(seen, signal.SIGKILL)
+    wait_for(lambda: "used up" in up.output or None, "the end of restarts")
+    wait_for(
+        lambda: "MANUAL_INTERVENTION" in health(place)["error_message"] or None, "health says it"
+    )
+    done = run_to_end(place, "mxrc", "reset")
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: "started after a reset" in up.output or None, "the restart")
+    wait_for(
+        lambda: "MANUAL_INTERVENTION" not in health(place)["error_message"] or None, "clean health"
+    )
+
+
+def test_asked_over_the_segment_it_steps_down(place: Place) -> None:
+    from shared.documents import write_admin_request
+    from shared.enums import Access
+
+    with started_rt(place) as running:
+        wait_for_state(place, running).detach()
+        wait_for(lambda: "ready:" in running.output or None, "the main thread")
+        with Segment.attach(place.instance, Access.NONRT) as segment:
+            write_admin_request(segment, {"operation": "step_down"})
+            assert running.wait() == 75
+    assert "asked to step down" in running.output
+    with started_rt(place, name="second") as second:
+        segment = wait_for_state(place, second)
+        assert int(segment.rt_status.last_recovery) == 1

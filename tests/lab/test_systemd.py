@@ -1,0 +1,344 @@
+"""The units in a box with a real systemd: what it does with them, and they with it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.helpers import require_tool
+from tests.lab.box import Box, require_box
+
+BIN = Path(sys.executable).parent
+RT, NONRT = "mxrc-rt.service", "mxrc-nonrt.service"
+BOUND_S = 5.0  # SC-005
+T = TypeVar("T")
+
+LOOK = """
+import json
+from shared.segment import Segment
+from shared.enums import RtState
+with Segment.attach("main") as s:
+    t = s.rt_status
+    print(json.dumps({"pid": t.pid, "tid": t.tid, "state": RtState(t.state).name, "cycle": t.cycle,
+        "run": t.cycles_run, "recovery": t.last_recovery, "generation": s.generation,
+        "starts": s.lease.start_count, "nonrt": s.nonrt_status.pid, "epoch": t.epoch}))
+"""
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def wait_for(look: Callable[[], T | None], what: str, seconds: float = 40.0) -> T:
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Box]:
+    require_box()
+    made = Box()
+    try:
+        made.start()
+        for folder in {BIN, Path(sys.executable).resolve().parent}:
+            for one in (folder, *folder.parents):
+                made.run("chmod", "o+x", str(one))
+        installed = made.run(str(BIN / "mxrc"), "systemd", "install")
+        assert "systemctl enable --now" in installed
+        # The network is this machine's: whatever port is free.
+        api = json.loads(made.run("cat", "/etc/mxrc/api.json"))
+        api |= {"port": 0, "metrics_port": 0}
+        made.write("/etc/mxrc/api.json", json.dumps(api))
+        made.run("systemctl", "enable", "mxrc.target", RT, NONRT)
+        yield made
+    finally:
+        made.stop()
+
+
+def look(box: Box) -> dict[str, Any] | None:
+    """What the segment in the box says; None while there is none."""
+    text = box.run(sys.executable, "-c", LOOK, check=False)
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError:
+        return None
+    return found
+
+
+def running(box: Box, other_than: int = 0) -> dict[str, Any]:
+    """Once RT is in RUNNING and its cycle moves."""
+
+    def seen() -> dict[str, Any] | None:
+        found = look(box)
+        main = box.show(RT, "MainPID")
+        if found is None or found["state"] != "RUNNING" or found["pid"] == other_than:
+            return None
+        return found if main == str(found["pid"]) else None
+
+    return wait_for(seen, "RT in RUNNING")
+
+
+@pytest.fixture
+def up(box: Box) -> Iterator[Box]:
+    """Both services run, fresh."""
+    box.run("systemctl", "reset-failed", check=False)
+    box.run("journalctl", "--rotate", "--vacuum-time=1s", "-q", check=False)
+    box.run("systemctl", "restart", "mxrc.target", NONRT, RT)
+    running(box)
+    yield box
+    box.run("systemctl", "stop", RT, NONRT, "mxrc.target", check=False)
+    box.run("sh", "-c", "rm -f /dev/shm/mxrc-main /var/lib/mxrc/*.intervention.json")
+
+
+def restarts(box: Box, unit: str) -> int:
+    return int(box.show(unit, "NRestarts"))
+
+
+def wait_for_another(box: Box, unit: str, pid: str) -> None:
+    """Until the unit has another process and is ready, or has failed for good."""
+
+    def seen() -> bool:
+        state = box.show(unit, "ActiveState")
+        return state == "failed" or (state == "active" and box.show(unit, "MainPID") != pid)
+
+    wait_for(seen, f"another process of {unit}, or its end")
+
+
+def test_units_are_sound(box: Box) -> None:
+    units = [f"/etc/systemd/system/{name}" for name in (RT, NONRT, "mxrc-rt@.service")]
+    text = box.run("systemd-analyze", "verify", "--man=no", *units, check=False)
+    ours = [line for line in text.splitlines() if "mxrc" in line]
+    assert not ours
+    rows = json.loads(box.run(str(BIN / "mxrc"), "systemd", "status", "--json"))
+    assert {row["file"] for row in rows} == {"as configured"}
+
+
+@pytest.mark.parametrize("unit", [RT, NONRT, "mxrc-rt@b.service"])
+def test_security_verdict(up: Box, unit: str) -> None:
+    text = up.run("systemd-analyze", "security", "--no-pager", unit, check=False)
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", text)
+    assert found, text
+    print(f"{unit}: {found[1]}")
+    assert float(found[1]) <= 3.0
+
+
+def test_notify_user_capabilities_and_threads(up: Box) -> None:
+    assert up.show(RT, "ActiveState") == "active"
+    assert up.show(RT, "Type") == "notify"
+    assert "ready: instance main" in up.journal(RT)
+    assert "Clean start" in up.journal(RT)
+    wait_for(lambda: "PRIMARY, RUNNING" in up.show(RT, "StatusText") or None, "a status text")
+    state = running(up)
+    text = up.run("cat", f"/proc/{state['pid']}/status")
+    fields = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    assert int(fields["CapEff"], 16) == (1 << 14 | 1 << 23)  # CAP_IPC_LOCK, CAP_SYS_NICE
+    assert int(fields["CapBnd"], 16) == (1 << 14 | 1 << 23)
+    assert fields["NoNewPrivs"] == "1"
+    assert fields["Seccomp"] == "2"
+    assert up.run("ps", "-o", "user=", "-p", str(state["pid"])).strip() == "mxrc"
+    threads = up.run("ps", "-L", "-o", "tid=,cls=,rtprio=", "-p", str(state["pid"]))
+    kinds = {int(row.split()[0]): row.split()[1:] for row in threads.splitlines()}
+    assert kinds[state["tid"]] == ["FF", "80"]
+    assert kinds[state["pid"]][0] == "TS"
+
+
+def test_sandbox(up: Box) -> None:
+    """What each process may write, and what it has to reach."""
+    state = running(up)
+    for pid, writable in (
+        (state["pid"], ["/run/mxrc", "/dev/shm"]),
+        (state["nonrt"], ["/run/mxrc", "/var/log/mxrc", "/var/lib/mxrc", "/dev/shm"]),
+    ):
+        enter = ["nsenter", "-t", str(pid), "-m", "--", "touch"]
+        for folder in writable:
+            up.run(*enter, f"{folder}/probe")
+            up.run("nsenter", "-t", str(pid), "-m", "--", "rm", f"{folder}/probe")
+        for folder in ("/usr", "/etc/mxrc", "/var/lib", "/opt"):
+            assert "Read-only" in up.run(*enter, f"{folder}/probe", check=False), folder
+    assert "Read-only" in up.run(
+        "nsenter", "-t", str(state["pid"]), "-m", "--", "touch", "/var/log/mxrc/probe", check=False
+    )
+
+
+def test_kill_9_and_the_work_goes_on(up: Box) -> None:
+    before = running(up)
+    count = restarts(up, RT)
+    began = time.monotonic()
+    up.run("kill", "-9", str(before["pid"]))
+    after = running(up, other_than=before["pid"])
+    took = time.monotonic() - began
+    print(f"kill -9 to RUNNING, seen from outside: {took:.2f} s")
+    assert took < BOUND_S
+    assert restarts(up, RT) == count + 1
+    assert after["generation"] == before["generation"]
+    assert after["recovery"] == 1
+    assert after["run"] > before["run"]
+    assert "Recovered from the state block" in up.journal(RT)
+
+
+def test_watchdog_ends_a_stopped_process(up: Box) -> None:
+    up.run("systemctl", "stop", NONRT)  # so that nobody else ends it
+    before = look(up)
+    assert before is not None
+    up.run("kill", "-STOP", str(before["pid"]))
+    wait_for(lambda: restarts(up, RT) >= 1 or None, "the restart")
+    assert "Watchdog timeout" in up.journal(RT)
+
+
+def test_watchdog_sees_the_rt_thread_not_the_main_thread(up: Box) -> None:
+    """The RT thread hangs in its sleep, the main thread goes on."""
+    require_tool("strace")
+    up.run("systemctl", "stop", NONRT)
+    before = look(up)
+    assert before is not None
+    hold = ["-e", "trace=clock_nanosleep", "-e", "inject=clock_nanosleep:delay_exit=60000000"]
+    unit = "mxrc-hold.service"
+    up.run(
+        "systemd-run", f"--unit={unit}", "--collect", "strace", "-qq", "-o", "/dev/null", *hold,
+        "-p", str(before["tid"]),
+    )  # fmt: skip
+    try:
+        wait_for(lambda: "Watchdog timeout" in up.journal(RT) or None, "the watchdog")
+        assert "Killing process" in up.journal(RT)
+    finally:
+        # Who is traced dies only when its tracer lets go.
+        up.run("systemctl", "kill", "-s", "KILL", unit, check=False)
+    wait_for(lambda: restarts(up, RT) >= 1 or None, "the restart")
+
+
+def test_failover_manager_ends_a_stopped_process(up: Box) -> None:
+    """Across the sandboxes of two units, with the watchdog out of the way."""
+    up.run("mkdir", "-p", f"/run/systemd/system/{RT}.d")
+    up.write(f"/run/systemd/system/{RT}.d/t.conf", "[Service]\nWatchdogSec=0\n")
+    up.run("systemctl", "daemon-reload")
+    try:
+        up.run("systemctl", "restart", RT)
+        before = running(up)
+        began = time.monotonic()
+        up.run("kill", "-STOP", str(before["pid"]))
+        after = wait_for(
+            lambda: (found := look(up)) and found["pid"] != before["pid"] and found, "another"
+        )
+        print(f"SIGSTOP to the next process, seen from outside: {time.monotonic() - began:.2f} s")
+        assert after["generation"] == before["generation"]
+        log = up.run("cat", "/var/log/mxrc/non_rt_process.log")
+        assert "has failed 3 checks in a row" in log
+    finally:
+        up.run("rm", "-r", f"/run/systemd/system/{RT}.d")
+        up.run("systemctl", "daemon-reload")
+
+
+def test_start_limit_manual_intervention_and_reset(up: Box) -> None:
+    for _ in range(7):
+        pid = up.show(RT, "MainPID")
+        if up.show(RT, "ActiveState") == "failed":
+            break
+        if pid != "0":
+            up.run("kill", "-9", pid)
+        wait_for_another(up, RT, pid)
+        # The manager looks ten times a second and has to see each of them.
+        time.sleep(1.0)
+    assert up.show(RT, "ActiveState") == "failed"
+    # The first start, and the five restarts of the policy.
+    assert up.journal(RT).count("Started mxrc-rt.service") == 6
+    assert "Start request repeated too quickly" in up.journal(RT)
+
+    def health() -> str:
+        return up.run(str(BIN / "mxrc"), "status", "--json", check=False)
+
+    wait_for(lambda: "MANUAL_INTERVENTION" in health() or None, "MANUAL_INTERVENTION in health")
+    text = up.run(str(BIN / "mxrc"), "reset")
+    assert "had failed, starting it" in text
+    wait_for(lambda: up.show(RT, "ActiveState") == "active" or None, "RT again")
+    wait_for(lambda: "MANUAL_INTERVENTION" not in health() or None, "a clean health")
+
+
+def test_reload(up: Box) -> None:
+    before = running(up)
+    up.run("systemctl", "reload", RT, NONRT)
+    wait_for(lambda: "SIGHUP: configuration" in up.journal(RT) or None, "RT read it again")
+    wait_for(lambda: "SIGHUP: configuration" in up.journal(NONRT) or None, "Non-RT, too")
+    assert running(up)["pid"] == before["pid"]
+
+
+def test_stop_in_order(up: Box) -> None:
+    running(up)
+    up.run("systemctl", "stop", "mxrc.target")
+    wait_for(lambda: up.show(NONRT, "ActiveState") == "inactive" or None, "the end of both")
+    for unit in (RT, NONRT):
+        assert up.show(unit, "Result") == "success"
+        assert restarts(up, unit) == 0
+
+    def stopped_at(unit: str) -> float:
+        lines = [line for line in up.journal(unit).splitlines() if line.endswith(": stopped")]
+        return float(re.findall(r"\[ *([\d.]+)\]", lines[-1])[0])
+
+    assert stopped_at(RT) < stopped_at(NONRT)
+    assert not up.run("ls", "/dev/shm").strip()
+
+
+def test_a_configuration_that_cannot_work_is_not_tried_again(up: Box) -> None:
+    good = up.run("cat", "/etc/mxrc/rt_schedule.json")
+    try:
+        up.write("/etc/mxrc/rt_schedule.json", '{"period_us": -1}')
+        up.run("systemctl", "restart", RT, check=False)
+        wait_for(lambda: up.show(RT, "ActiveState") == "failed" or None, "the refusal")
+        assert up.show(RT, "ExecMainStatus") == "78"
+        assert restarts(up, RT) == 0
+        assert "rt_schedule.json" in up.journal(RT)
+        assert "$.period_us" in up.journal(RT)
+    finally:
+        up.write("/etc/mxrc/rt_schedule.json", good)
+
+
+def test_a_restart_of_nonrt_does_not_stop_rt(up: Box) -> None:
+    before = running(up)
+    for _ in range(5):
+        pid = up.show(NONRT, "MainPID")
+        up.run("kill", "-9", pid)
+        wait_for_another(up, NONRT, pid)
+        up.run("systemctl", "reset-failed", NONRT)
+    after = look(up)
+    assert after is not None
+    assert after["pid"] == before["pid"]
+    assert after["epoch"] == before["epoch"]
+    assert restarts(up, RT) == 0
+
+
+def test_standby_template(up: Box) -> None:
+    up.write("/etc/mxrc/standby-b.env", "MXRC_CPU_AFFINITY__RT_PROCESS__CPU_CORES=[0]\n")
+    primary = running(up)
+    up.run("systemctl", "start", "mxrc-rt@b.service", check=False)
+    try:
+        if up.show("mxrc-rt@b.service", "ActiveState") != "active":
+            pytest.skip(f"no standby in this version: {up.journal('mxrc-rt@b.service')[-300:]}")
+        standby = up.show("mxrc-rt@b.service", "MainPID")
+        up.run("kill", "-9", str(primary["pid"]))
+        wait_for(
+            lambda: (found := look(up)) and str(found["pid"]) == standby and found,
+            "the standby in charge",
+        )
+    finally:
+        up.run("systemctl", "stop", "mxrc-rt@b.service", check=False)
+        up.run("rm", "-f", "/etc/mxrc/standby-b.env")
+
+
+def test_uninstall_leaves_what_is_the_users(box: Box) -> None:
+    """The last one: the box has no units afterwards."""
+    text = box.run(str(BIN / "mxrc"), "systemd", "uninstall")
+    assert "removed: /etc/systemd/system/mxrc-rt.service" in text
+    assert not box.run("sh", "-c", "ls /etc/systemd/system | grep mxrc || true").strip()
+    assert "instance.json" in box.run("ls", "/etc/mxrc")
+    assert box.show(RT, "LoadState") == "not-found"
+    again = box.run(str(BIN / "mxrc"), "systemd", "uninstall", check=False)
+    assert "nothing of mxrc is installed" in again
