@@ -1,0 +1,133 @@
+"""Changes of settings over HTTP: checked here, put in force by RT, then here, then kept.
+
+What was changed is laid over the configuration files at every start (shared.config.overrides). The
+order makes a refusal leave everything as it was: RT takes the change as a whole or not at all, and
+nothing is written before it did.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+
+from nonrt_process.context import Context
+from nonrt_process.interfaces import (
+    InvalidSetting,
+    NotKept,
+    ProcessName,
+    RtAbsent,
+    RtNoReply,
+)
+from nonrt_process.rt_view import read_rt
+from shared.config import Config, ConfigError
+from shared.config import env
+from shared.config.changes import content_of, with_settings
+from shared.config.overrides import combine, covers, overrides_path, read_overrides, write_overrides
+from shared.documents import admin_answered, read_member_document, write_admin_request
+from shared.segment import Segment
+
+RT_SECTIONS: Final = frozenset({"cpu_affinity", "numa_binding", "rt_schedule", "failover_policy"})
+TIMEOUT_S: Final = 5.0
+POLL_S: Final = 0.02
+
+
+class Changes:
+    """RuntimePlacement, and `keep` for the settings that need no answer of RT."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._lock = threading.Lock()
+
+    def placement(self, section: str, process: ProcessName) -> dict[str, Any]:
+        """{"configured": ..., "in_force": ...}; in_force is null while the process is away."""
+        config = self._context.config.current
+        in_force = None
+        if process == "rt_process":
+            segment = self._context.segment
+            view = None if segment is None else read_rt(segment)
+            if view is not None and view.alive:
+                found = view.document.get("placement", {}).get("in_force")
+                in_force = found if isinstance(found, dict) else None
+        elif section == "cpu_affinity":
+            in_force = {"cpu_cores": sorted(os.sched_getaffinity(0))}
+        return {"configured": content_of(config, section).get(process, {}), "in_force": in_force}
+
+    def change(self, settings: Mapping[str, Any]) -> None:
+        """Raises InvalidSetting, RtAbsent, RtNoReply, NotKept."""
+        with self._lock:
+            _refuse_pinned(settings)
+            new = self._checked(settings)
+            if RT_SECTIONS.intersection(settings):
+                self._ask_rt(settings)
+            self._commit(new)
+            self._keep(settings)
+
+    def keep(self, settings: Mapping[str, Any]) -> None:
+        """Have a change that is in force survive a restart. Raises NotKept."""
+        with self._lock:
+            self._keep(settings)
+
+    def _checked(self, settings: Mapping[str, Any]) -> Config:
+        try:
+            return with_settings(self._context.config.current, settings, "request")
+        except ConfigError as error:
+            raise InvalidSetting(str(error)) from error
+
+    def _commit(self, new: Config) -> None:
+        try:
+            changes = self._context.config.propose(new)
+        except ConfigError as error:
+            raise InvalidSetting(str(error)) from error
+        for change in changes:
+            self._context.log.warning(
+                "Setting %s %s changed over HTTP: %s -> %s",
+                change.section,
+                change.json_path,
+                change.old,
+                change.new,
+            )
+
+    def _keep(self, settings: Mapping[str, Any]) -> None:
+        config = self._context.config.current
+        path = overrides_path(config.paths.data_dir, config.instance_name)
+        try:
+            write_overrides(path, combine(read_overrides(path), dict(settings)))
+        except (OSError, ConfigError) as error:
+            self._context.log.error("Setting in force, but lost at the next start: %s", error)
+            raise NotKept(
+                f"the change is in force, but {path} cannot be written ({error}): it is lost at "
+                "the next start"
+            ) from error
+
+    def _ask_rt(self, settings: Mapping[str, Any]) -> None:
+        segment = self._context.segment
+        view = None if segment is None else read_rt(segment)
+        if segment is None or view is None or not view.alive:
+            raise RtAbsent("no RT process runs that could take the change: start mxrc-rt")
+        number = write_admin_request(segment, {"operation": "change", "settings": dict(settings)})
+        answer = self._wait(segment, view.member, number)
+        if not answer.get("ok"):
+            raise InvalidSetting(str(answer.get("message", "refused by the RT process")))
+
+    def _wait(self, segment: Segment, member: int, number: int) -> dict[str, Any]:
+        clock = self._context.clock
+        until = clock.monotonic_ns() + round(TIMEOUT_S * 1e9)
+        while clock.monotonic_ns() < until:
+            if admin_answered(segment, member) >= number:
+                answer = read_member_document(segment, member).get("admin")
+                if isinstance(answer, dict) and answer.get("number") == number:
+                    return answer
+            clock.sleep(POLL_S)
+        raise RtNoReply(f"RT did not answer within {TIMEOUT_S:g} s; the change may be in force")
+
+
+def _refuse_pinned(settings: Mapping[str, Any]) -> None:
+    """A change of what a variable sets would be gone after a restart."""
+    for override in env.read_overrides(os.environ, settings):
+        if covers(settings.get(override.stem), override.loc):
+            raise InvalidSetting(
+                f"{override.stem}.json: the environment variable {override.variable} sets this: "
+                "change or unset it there"
+            )
