@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from nonrt_process.changes import Changes
 from nonrt_process.commands import RtCommandPort
 from nonrt_process.context import Context, Heart
 from nonrt_process.endpoints import EndpointsBoard
@@ -15,6 +16,7 @@ from nonrt_process.interfaces import (
     Endpoints,
     Lifecycle,
     PluginList,
+    RuntimePlacement,
     RuntimeSettings,
 )
 from nonrt_process.plugins import MODULES, Plugin, create_plugins
@@ -45,6 +47,7 @@ class Application:
         self.context.provide(Lifecycle, self)
         self.context.provide(Endpoints, self._endpoints)
         self.context.provide(RuntimeSettings, settings)
+        self.context.provide(RuntimePlacement, Changes(self.context))
         self.context.provide(CommandPort, RtCommandPort(self.context))
         self._plugins = create_plugins(self.context, modules)
         for plugin in self._plugins:

@@ -21,10 +21,10 @@ from nonrt_process.interfaces import (
     RtNoReply,
 )
 from nonrt_process.rt_view import read_rt
-from shared.config import Config, ConfigError
-from shared.config import env
+from shared.config import Config, ConfigError, env
 from shared.config.changes import content_of, with_settings
 from shared.config.overrides import combine, covers, overrides_path, read_overrides, write_overrides
+from shared.config.registry import SECTIONS
 from shared.documents import admin_answered, read_member_document, write_admin_request
 from shared.segment import Segment
 
@@ -125,8 +125,8 @@ class Changes:
 
 def _refuse_pinned(settings: Mapping[str, Any]) -> None:
     """A change of what a variable sets would be gone after a restart."""
-    for override in env.read_overrides(os.environ, settings):
-        if covers(settings.get(override.stem), override.loc):
+    for override in env.read_overrides(os.environ, SECTIONS):
+        if override.stem in settings and covers(settings[override.stem], override.loc):
             raise InvalidSetting(
                 f"{override.stem}.json: the environment variable {override.variable} sets this: "
                 "change or unset it there"

@@ -504,6 +504,25 @@ class RuntimeSettings(Protocol):
         """Keys as in tracing_config.json; raises InvalidSetting."""
 
 
+class RuntimePlacement(Protocol):
+    """Settings that RT takes over, and keeping what was changed across restarts (frame)."""
+
+    def placement(self, section: str, process: ProcessName) -> dict[str, Any]:
+        """section: cpu_affinity or numa_binding. {"configured": ..., "in_force": ...}."""
+
+    def change(self, settings: Mapping[str, Any]) -> None:
+        """Merge patches by file stem. Raises InvalidSetting, RtAbsent, RtNoReply, NotKept."""
+
+    def keep(self, settings: Mapping[str, Any]) -> None:
+        """Have a change that is in force survive a restart. Raises NotKept."""
+
+
+class NotKept(Problem):
+    """A change is in force, and will be lost at the next start."""
+
+    status, title = 500, "Setting not kept"
+
+
 class InvalidSetting(Problem):
     """A change of a setting was refused; the old one stays in force."""
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from nonrt_process.consumer import Consumer
 from nonrt_process.context import Context
-from nonrt_process.interfaces import InvalidSetting
+from nonrt_process.interfaces import InvalidSetting, RuntimePlacement
 from shared.config import Config, ConfigError
 from shared.config.models.logging import LoggingConfig
 from shared.config.models.tracing_config import Instrumentation, TracingConfig
@@ -90,6 +90,10 @@ class ControlSettings(Consumer):
         content = config.tracing_config.model_dump(by_alias=True)
         content.update({name: rates[name] for name in RATES if name in rates})
         self._propose("tracing_config", TracingConfig, content)
+        kept = {name: rates[name] for name in RATES if name in rates}
+        placement = self._context.get(RuntimePlacement)
+        if placement is not None and kept:
+            placement.keep({"tracing_config": kept})
 
     def _propose(self, section: str, model: Any, content: Mapping[str, Any]) -> None:
         config: Config = self._context.config.current

@@ -200,7 +200,8 @@ def _supervise(
     from rt_process.numa_policy import place_regions, set_memory_policy
     from rt_process.placement import move_thread
     from rt_process.reload import Reloader
-    from shared.config import ConfigStore
+    from shared.config import ConfigError, ConfigStore
+    from shared.config.overrides import overrides_path, read_overrides
 
     segment, executive = started.segment, started.executive
     board = SegmentBoard(segment)
@@ -266,6 +267,10 @@ def _supervise(
         """From now on where the configuration wants the PRIMARY, not where it stood by."""
         with contextlib.suppress(OSError):
             move_thread(reloader.placement, int(member.tid), system)
+        # What was changed over HTTP meanwhile was told to the PRIMARY of that time only.
+        with contextlib.suppress(ConfigError):
+            overrides = overrides_path(store.current.paths.data_dir, store.current.instance_name)
+            reloader.change(read_overrides(overrides), str(overrides))
         _say(f"became PRIMARY with epoch {segment.epoch()}")
 
     keeper = Housekeeping(

@@ -25,12 +25,13 @@ _WHERE: Final = "numa_binding.json: $.rt_process"
 
 @dataclass(frozen=True, slots=True)
 class MemoryPolicyInForce:
-    """policy: None when none could be set. target: node that pages belong on; None: any.
+    """policy: LOCAL, the kernel's own, when none could be set.
 
-    nodes: of the RT thread's CPUs. numa: None where there is nothing to be set.
+    target: node that pages belong on; None: any. nodes: of the RT thread's CPUs. numa: None where
+    there is nothing to be set.
     """
 
-    policy: MemoryPolicy | None
+    policy: MemoryPolicy
     target: int | None
     nodes: frozenset[int]
     migrate: bool
@@ -70,8 +71,7 @@ def set_memory_policy(
             raise Refused(f"{_WHERE}: strict_binding is true, and {reason}") from None
         # With one node every page is on it, whoever says so.
         reasons = () if one_node else (reason,)
-        policy: MemoryPolicy | None = "LOCAL" if one_node else None
-        return MemoryPolicyInForce(policy, None, nodes, False, None, reasons, configured)
+        return MemoryPolicyInForce("LOCAL", None, nodes, False, None, reasons, configured)
     target = _target(binding, nodes)
     return MemoryPolicyInForce(
         binding.memory_policy,

@@ -8,6 +8,7 @@ admin request    what Non-RT asks the main thread of the PRIMARY; answered by it
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +18,7 @@ from shared.segment import Segment
 
 MEMBER_BYTES: Final = int(ffi.typeof("struct mxrc_member").fields[-1][1].type.length)
 DOCUMENT_BYTES: Final = int(ffi.typeof("struct mxrc_document").fields[-1][1].type.length)
+_ADMIN_LOCK: Final = threading.Lock()  # of the Non-RT process, the one writer
 
 
 class DocumentTooLarge(MxrcError):
@@ -109,15 +111,16 @@ def write_admin_request(segment: Segment, content: Mapping[str, Any]) -> int:
     under "admin" ({"number", "ok", "message"}).
     """
     place = segment.struct(RegionId.ADMIN_REQUEST)
-    number = int(place.number) + 1
-    _write(
-        _place(place, "seq"),
-        place.text,
-        _place(place, "bytes"),
-        DOCUMENT_BYTES,
-        {"number": number, "request": dict(content)},
-    )
-    place.number = number
+    with _ADMIN_LOCK:
+        number = int(place.number) + 1
+        _write(
+            _place(place, "seq"),
+            place.text,
+            _place(place, "bytes"),
+            DOCUMENT_BYTES,
+            {"number": number, "request": dict(content)},
+        )
+        place.number = number
     return number
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nonrt_process.api import datastore_router, rt_router, settings_router
+from nonrt_process.api import datastore_router, placement_router, rt_router, settings_router
 from nonrt_process.api.app import make_app
 from nonrt_process.context import Context
 from nonrt_process.endpoints import http_url
@@ -23,6 +23,7 @@ class ApiPlugin(Plugin):
                 rt_router.make_router(context),
                 datastore_router.make_router(context),
                 settings_router.make_router(context),
+                placement_router.make_router(context),
             ],
             health_checks=[ServerCheck("http_server", self._alive)],
         )

@@ -136,7 +136,7 @@ class HealthDocuments:
         node = None if core is None else node_of_cpu(core)
         policy = getattr(self._context.config.current.numa_binding, process).memory_policy
         if process == "rt_process" and view is not None and view.alive:
-            policy = view.placement("in_force", "memory_policy")
+            policy = view.placement("in_force", "memory_policy") or policy
         return {
             "numa_node": node,
             "memory_policy": policy,

@@ -51,7 +51,7 @@ class Rt:
             f"{kind}_dir": str(self.folder / kind) for kind in ("run", "log", "checkpoint", "data")
         }
         self.edit("instance", None, {"instance": name, **folders})
-        os.chmod(self.folder, 0o777)  # noqa: S103
+        self.folder.chmod(0o777)
         self.output = self.folder / "out.txt"
         with self.output.open("ab") as file:
             self.process = subprocess.Popen(
@@ -226,6 +226,7 @@ def no_libnuma() -> dict[str, Any]:
 
 def _as_operator(*properties: str) -> tuple[str, ...]:
     options = [f"--property={one}" for one in properties]
+    options.append("--setenv=PYTHONPATH=" + os.environ["PYTHONPATH"])
     return ("systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--uid=operator", *options)
 
 
