@@ -171,11 +171,10 @@ static int await_record(const struct mxrc_ring *ring, uint64_t *cursor,
     return 0;
 }
 
-int mxrc_bench_ring_trips(struct mxrc_ring *mine, const struct mxrc_ring *other, int serves,
-                          uint64_t count, uint64_t burst, uint64_t *ns)
+int mxrc_bench_ring_trips(struct mxrc_ring *mine, const struct mxrc_ring *other, uint64_t cursor,
+                          int serves, uint64_t count, uint64_t burst, uint64_t *ns)
 {
     struct mxrc_cycle_record record = {.axes = MXRC_AXES};
-    uint64_t cursor = mxrc_load_acquire(&other->header->head);
     for (uint64_t i = 0; i < count; i++) {
         uint64_t start = mxrc_now_ns();
         for (uint64_t j = 0; j < burst; j++) {

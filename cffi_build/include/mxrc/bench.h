@@ -21,9 +21,9 @@ uint64_t mxrc_bench_read(const struct mxrc_ring *ring, uint64_t rounds, uint64_t
 /* Spins for `count` records: ns[i] from its sending to the copy of it in private memory. */
 int mxrc_bench_receive(const struct mxrc_ring *ring, uint64_t count, uint64_t *ns);
 
-/* Round trips between two processes, one of which serves: on two words, 64 bytes apart and zero, and on two rings. ns[i] is the mean round trip of
- * `burst` of them. */
+/* Round trips between two processes, one of which serves: on two words, 64 bytes apart and zero, and on two rings, of which
+ * `other` is read from `cursor` on. ns[i] is the mean round trip of `burst` of them. */
 int mxrc_bench_word_trips(uint64_t *mine, const uint64_t *other, int serves, uint64_t count,
                           uint64_t burst, uint64_t *ns);
-int mxrc_bench_ring_trips(struct mxrc_ring *mine, const struct mxrc_ring *other, int serves,
-                          uint64_t count, uint64_t burst, uint64_t *ns);
+int mxrc_bench_ring_trips(struct mxrc_ring *mine, const struct mxrc_ring *other, uint64_t cursor,
+                          int serves, uint64_t count, uint64_t burst, uint64_t *ns);
