@@ -15,6 +15,7 @@ from nonrt_process.interfaces import (
     ConsumerMonitor,
     Endpoints,
     Lifecycle,
+    LogFiles,
     PluginList,
     RuntimePlacement,
     RuntimeSettings,
@@ -106,6 +107,13 @@ class Application:
         for change in changes:
             self._log.warning("Configuration changed: %s", _shown(change))
         return f"configuration read again, {len(changes)} changes in force"
+
+    def reopen_logs(self) -> None:
+        """Begin the log files anew at their paths (SIGUSR1, after logrotate has moved them)."""
+        files = self.context.get(LogFiles)
+        if files is not None:
+            files.reopen()
+            self._log.info("Log files are opened again")
 
     def _all_pumps(self) -> list[Pump]:
         return [*self._frame_pumps, *(pump for pumps in self._pumps.values() for pump in pumps)]

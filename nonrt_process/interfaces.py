@@ -7,6 +7,7 @@ A Protocol here is a service name too: `context.provide(TaskService, service)`,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -247,6 +248,10 @@ class ServerTracer(Protocol):
         """Begin a span of kind SERVER; parent None starts a trace."""
 
 
+request_id: ContextVar[str | None] = ContextVar("mxrc_request_id", default=None)
+"""`http.request.id` of the HTTP request under way in this thread or task, for its log lines."""
+
+
 def current_trace(request: Request) -> TraceContext:
     """Context of the server span of a request under way: the parent of what the handler starts."""
     trace: TraceContext = request.state.trace
@@ -314,6 +319,13 @@ class LogStatistics(Protocol):
 
     def dropped(self) -> Mapping[ProcessName, int]:
         """Lines given up (overflow, disk) by log file."""
+
+
+class LogFiles(Protocol):
+    """The two log files (logs plugin)."""
+
+    def reopen(self) -> None:
+        """Begin them anew at their paths, after somebody else has moved them (logrotate)."""
 
 
 # ---- Checkpoints -----------------------------------------------------------------------------
@@ -495,8 +507,13 @@ class RuntimeSettings(Protocol):
     def log_levels(self) -> dict[str, Any]:
         """{"level": ..., "loggers": {name: level}}: what is configured now."""
 
-    def set_log_levels(self, level: str | None, loggers: Mapping[str, str | None]) -> None:
-        """Level None: as it is; of a logger: its own entry goes. Raises InvalidSetting."""
+    def set_log_levels(
+        self, level: str | None, loggers: Mapping[str, str | None], minutes: float | None = None
+    ) -> None:
+        """Level None: as it is; of a logger: its own entry goes. Raises InvalidSetting.
+
+        minutes: afterwards what was changed is as it was before.
+        """
 
     def sampling(self) -> dict[str, Any]: ...
 

@@ -120,6 +120,8 @@ def _serve(
             manager.reloading(clock.monotonic_ns())
             log.warning("SIGHUP: %s", app.reload(lambda: load_configuration(options)))
             manager.ready()
+        elif number == signal.SIGUSR1:
+            app.reopen_logs()
         elif number is not None:
             log.info("%s: stopping", signal.Signals(number).name)
             break

@@ -2,14 +2,14 @@
 
 RT reads the region every cycle. A change over HTTP is a change of the configuration in memory
 (ConfigStore): SIGHUP and HTTP go one way, and it lasts until SIGHUP reads the files or the process
-ends.
+ends. A level may be set for some minutes only; afterwards what was there before is in force again.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -27,6 +27,18 @@ from shared.trace_context import ALWAYS, sampling_threshold
 
 _MAX_THRESHOLD = ALWAYS - 1
 RATES = ("sampling_rate", "task_sampling_rate", "rt_cycle_sampling_rate")
+
+
+_NS_PER_MINUTE = 60_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Temporary:
+    """A level that was set for some time. until_ns: CLOCK_MONOTONIC."""
+
+    level: str
+    before: str | None
+    until_ns: int
 
 
 def level_of(config: LoggingConfig, logger: str) -> Level:
@@ -49,6 +61,9 @@ class ControlSettings(Consumer):
         super().__init__()
         self._context = context
         self._lock = threading.Lock()
+        self._changing = threading.RLock()
+        self._temporary: dict[str, _Temporary] = {}
+        """By logger; "": the general level."""
         for section in ("logging", "tracing_config"):
             context.config.subscribe(section, commit=lambda _old, _new: self.apply())
 
@@ -66,15 +81,60 @@ class ControlSettings(Consumer):
 
     def log_levels(self) -> dict[str, Any]:
         config = self._context.config.current.logging
-        return {"level": config.level, "loggers": dict(config.loggers)}
+        now_ns = self._context.clock.monotonic_ns()
+        with self._changing:
+            temporary = {
+                name or "level": {
+                    "seconds_left": max(0, (one.until_ns - now_ns) // 1_000_000_000),
+                    "then": one.before,
+                }
+                for name, one in self._temporary.items()
+            }
+        return {
+            "level": config.level,
+            "loggers": dict(config.loggers),
+            "rt_loggers": {name: level_of(config, name).name.lower() for name in loggers()},
+            "temporary": temporary,
+        }
 
-    def set_log_levels(self, level: str | None, entries: Mapping[str, str | None]) -> None:
-        config = self._context.config.current
-        content = config.logging.model_dump(by_alias=True)
-        if level is not None:
-            content["level"] = level
-        for name, value in entries.items():
-            if value is None:
+    def set_log_levels(
+        self, level: str | None, entries: Mapping[str, str | None], minutes: float | None = None
+    ) -> None:
+        changes = {**({"": level} if level is not None else {}), **entries}
+        with self._changing:
+            before = self._levels()
+            self._change_levels(changes)
+            now_ns = self._context.clock.monotonic_ns()
+            for name, value in changes.items():
+                earlier = self._temporary.pop(name, None)
+                if minutes is not None and value is not None:
+                    kept = earlier.before if earlier is not None else before.get(name)
+                    until_ns = now_ns + round(minutes * _NS_PER_MINUTE)
+                    self._temporary[name] = _Temporary(value, kept, until_ns)
+
+    def on_tick(self, now_ns: int) -> None:
+        """Levels whose time is up become what they were, unless somebody has changed them since."""
+        if not self._temporary:
+            return
+        with self._changing:
+            over = {name: one for name, one in self._temporary.items() if now_ns >= one.until_ns}
+            levels = self._levels()
+            back = {name: one.before for name, one in over.items() if levels.get(name) == one.level}
+            for name in over:
+                del self._temporary[name]
+            if back:
+                self._change_levels(back)
+
+    def _levels(self) -> dict[str, str]:
+        config = self._context.config.current.logging
+        return {"": config.level, **config.loggers}
+
+    def _change_levels(self, changes: Mapping[str, str | None]) -> None:
+        content = self._context.config.current.logging.model_dump(by_alias=True)
+        for name, value in changes.items():
+            if not name:
+                content["level"] = value
+            elif value is None:
                 content["loggers"].pop(name, None)
             else:
                 content["loggers"][name] = value
@@ -108,7 +168,7 @@ class ControlSettings(Consumer):
             raise InvalidSetting(str(error)) from error
         for change in changes:
             self._context.log.warning(
-                "Setting %s %s changed over HTTP: %s -> %s",
+                "Setting %s %s changed at runtime: %s -> %s",
                 change.section,
                 change.json_path,
                 change.old,

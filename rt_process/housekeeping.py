@@ -197,6 +197,8 @@ class Housekeeping:
             self._say(f"{name}: {self._reload()}")
             self.publish()
             self._notifier.notify("READY=1")
+        elif number == signal.SIGUSR1:
+            pass  # meant for the Non-RT process, which writes the log files; no reason to stop
         elif self._stop_since_ns is None:
             self._stop_since_ns = now_ns
             self._notifier.notify("STOPPING=1")

@@ -62,6 +62,8 @@ class Names:
         known = self._texts.get(name_id)
         if known is not None:
             return known
+        if not 0 < name_id < 1 << 32:
+            return f"#{name_id}"  # from an argument of a log event: any number
         entry = lib.mxrc_name_find(self._raw, name_id)
         if entry == ffi.NULL:
             return f"#{name_id}"  # not cached: it may be interned later

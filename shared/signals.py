@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-SIGNALS: Final = (*STOP_SIGNALS, signal.SIGHUP)
+SIGNALS: Final = (*STOP_SIGNALS, signal.SIGHUP, signal.SIGUSR1)
 
 
 def block_signals() -> None:

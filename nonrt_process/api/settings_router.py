@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from nonrt_process.context import Context
-from nonrt_process.interfaces import RuntimeSettings
+from nonrt_process.interfaces import ProcessName, RuntimeSettings
 from shared.config.models.logging import Level
 
+MAX_MINUTES = 7 * 24 * 60
+ROOTS: Final[Mapping[ProcessName, str]] = {"rt_process": "rt", "non_rt_process": "nonrt"}
+"""Logger above all others of a process."""
 Rate = Annotated[float, Field(ge=0, le=1, strict=True)]
+
+
+class Temporary(BaseModel):
+    """A level that was set for some time."""
+
+    seconds_left: int
+    then: Level | None = Field(description="null: the logger has no level of its own then")
 
 
 class LogLevels(BaseModel):
@@ -19,16 +30,24 @@ class LogLevels(BaseModel):
 
     level: Level
     loggers: dict[str, Level] = Field(description="Loggers (and those below them) of another level")
+    rt_loggers: dict[str, Level] = Field(description="What that means for each logger of RT")
+    temporary: dict[str, Temporary] = Field(
+        description="What is set for some time: by logger, `level` for the general one"
+    )
 
 
 class LogLevelChange(BaseModel):
-    """What shall change; the rest stays."""
+    """What shall change; the rest stays. With `process`, `level` is that of its loggers only."""
 
     model_config = ConfigDict(extra="forbid")
 
     level: Level | None = None
     loggers: dict[str, Level | None] = Field(
         default_factory=dict, description="null: the logger has no level of its own any more"
+    )
+    process: ProcessName | None = None
+    minutes: float | None = Field(
+        default=None, gt=0, le=MAX_MINUTES, description="Left out: until it is changed again"
     )
 
 
@@ -73,8 +92,12 @@ def make_router(context: Context) -> APIRouter:
 
     @router.put("/log-level", response_model=LogLevels)
     def set_log_level(body: LogLevelChange) -> dict[str, Any]:
-        """Change levels of both processes at once; RT follows in its next cycle."""
-        settings().set_log_levels(body.level, body.loggers)
+        """Change levels, lasting or for some minutes; RT follows in its next cycle."""
+        level, entries = body.level, dict(body.loggers)
+        if body.process is not None and level is not None:
+            entries = {ROOTS[body.process]: level, **entries}
+            level = None
+        settings().set_log_levels(level, entries, body.minutes)
         return settings().log_levels()
 
     @router.get("/tracing/sampling", response_model=Sampling)

@@ -1,4 +1,7 @@
-"""A server span around each request: W3C headers in, span, traceparent out.
+"""A server span around each request: W3C headers in, span, traceparent out; and a request id.
+
+The id is the caller's X-Request-Id if it has one that is fit for a log, else a new one. Log
+lines of the request carry it as http.request.id, the answer returns it.
 
 With the traces plugin the span is recorded; without it the trace is carried on all the same.
 Handlers find the context of the span with `interfaces.current_trace`.
@@ -6,13 +9,17 @@ Handlers find the context of the span with `interfaces.current_trace`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import uuid
+from collections.abc import Callable, Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nonrt_process.interfaces import ServerSpan, ServerTracer
+from nonrt_process.interfaces import ServerSpan, ServerTracer, request_id
 from shared.trace_context import Propagated, TraceContext, extract, inject, start_span
 
+REQUEST_ID = "x-request-id"
+_FIT_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _UNTRACED = ("/health", "/metrics", "/favicon.ico")
 
 
@@ -51,6 +58,8 @@ class Tracing:
         scope.setdefault("state", {})["trace"] = span.context
         scope["state"]["propagated"] = carried
         answer = inject(span.context, carried.tracestate, carried.baggage)
+        answer[REQUEST_ID] = _request_id(scope["headers"])
+        token = request_id.set(answer[REQUEST_ID])
         status = 500
 
         async def add_headers(message: Message) -> None:
@@ -68,6 +77,8 @@ class Tracing:
         except BaseException as error:
             span.end(_route(scope), 500, error)
             raise
+        finally:
+            request_id.reset(token)
         span.end(_route(scope), status)
 
     def _start(self, scope: Scope, carried: Propagated) -> ServerSpan:
@@ -88,6 +99,13 @@ class Tracing:
             if server[1] is not None:
                 attributes["server.port"] = server[1]
         return tracer.start(scope["method"], scope["path"], carried.context, attributes)
+
+
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
+        if name == REQUEST_ID.encode() and _FIT_ID.fullmatch(value):
+            return value.decode()
+    return uuid.uuid4().hex
 
 
 def _route(scope: Scope) -> str | None:

@@ -48,6 +48,7 @@ class LogFile:
         self._identity: tuple[int, int] = (0, 0)
         self._size = 0
         self._created_ns = 0
+        self._reopen = False
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -79,7 +80,7 @@ class LogFile:
         """Append whole lines, all of them or (OSError) none; the next call tries anew."""
         try:
             if self._descriptor >= 0 and not self._is_current():
-                self.close()  # moved away or deleted under our hands
+                self.close()  # moved away, deleted or cut under our hands
             self.open()
             if self._wants_rotation(len(lines)):
                 self.rotate()
@@ -90,7 +91,11 @@ class LogFile:
             raise
 
     def tick(self) -> None:
-        """Rotate by age, keep the quota. Raises OSError."""
+        """Rotate by age, keep the quota, reopen when asked. Raises OSError."""
+        if self._reopen:
+            self._reopen = False
+            self.close()
+            self.open()
         if self._descriptor >= 0 and self._wants_rotation(0):
             try:
                 self.rotate()
@@ -112,6 +117,10 @@ class LogFile:
         self.open()
         self._keep_quota()
 
+    def ask_reopen(self) -> None:
+        """At the next tick let go of the file and open what is at its path; from any thread."""
+        self._reopen = True
+
     def close(self) -> None:
         """Let go of the file; the next append opens it again (after a rotation by others)."""
         if self._descriptor >= 0:
@@ -122,12 +131,23 @@ class LogFile:
         """Rotated files, oldest first."""
         return sorted(self.path.parent.glob(f"{self.path.name}.2*-*"))
 
+    def _moved_by_others(self) -> list[Path]:
+        """Files that logrotate or somebody else has renamed and not compressed, newest first."""
+        own = {self.path, *self.rotated()}
+        found = []
+        for path in self.path.parent.glob(f"{self.path.name}[.-]*"):
+            with suppress(OSError):
+                if path not in own and path.is_file() and path.suffix not in _COMPRESSED:
+                    found.append((path.stat().st_mtime_ns, path))
+        return [path for _, path in sorted(found, reverse=True)]
+
     def _is_current(self) -> bool:
         try:
             status = self.path.stat(follow_symlinks=False)
         except FileNotFoundError:
             return False
-        return (status.st_dev, status.st_ino) == self._identity
+        same = (status.st_dev, status.st_ino) == self._identity
+        return same and status.st_size == self._size
 
     def _wants_rotation(self, more: int) -> bool:
         if self._size + more > self.max_bytes and self._size > _SMALL:
@@ -153,11 +173,12 @@ class LogFile:
 
     def lines_from_end(self) -> Iterator[bytes]:
         """The whole lines of all files, the newest first, without their ends."""
-        for path in (self.path, *reversed(self.rotated())):
+        for path in (self.path, *reversed(self.rotated()), *self._moved_by_others()):
             with suppress(FileNotFoundError):
                 yield from _lines_from_end(path)
 
 
+_COMPRESSED: Final = frozenset({".gz", ".xz", ".bz2", ".zst", ".lz4"})
 _SMALL: Final = 1024
 """A file with hardly more than its first line is not worth a rotation."""
 

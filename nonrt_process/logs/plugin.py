@@ -1,4 +1,4 @@
-"""Part `logs`: rt_process.log, non_rt_process.log, their levels, health and figures."""
+"""Part `logs`: rt_process.log, non_rt_process.log, their levels, health, figures, search."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import uuid
 from datetime import datetime, timezone
 
 from nonrt_process.context import Context
-from nonrt_process.interfaces import LogStatistics, ProcessName
+from nonrt_process.interfaces import LogFiles, LogStatistics, ProcessName
 from nonrt_process.logs import ecs
 from nonrt_process.logs.file_health import FileHealth
+from nonrt_process.logs.index import LogIndex
 from nonrt_process.logs.log_file import LogFile
 from nonrt_process.logs.process_log import PYTHON_LEVELS, ProcessLog
+from nonrt_process.logs.router import make_router
 from nonrt_process.logs.rt_log import RtLog
 from nonrt_process.logs.statistics import Statistics
 from nonrt_process.plugins import Plugin
@@ -45,8 +47,18 @@ class LogsPlugin(Plugin):
             config.backlog_lines,
         )
         consumer = RtLog(rt_file, rt_health, self._statistics, context.clock, context.instance)
-        super().__init__("logs", consumers=[consumer], health_checks=[rt_health, own_health])
+        paths = context.config.current.paths
+        self._index = LogIndex(
+            paths.data_dir / f"logs-{context.instance}.sqlite3", paths.log_dir, context.clock
+        )
+        super().__init__(
+            "logs",
+            consumers=[consumer],
+            routers=[make_router(self._index)],
+            health_checks=[rt_health, own_health, self._index],
+        )
         context.provide(LogStatistics, self._statistics)
+        context.provide(LogFiles, self)
         context.config.subscribe("logging", commit=self._apply)
         self._apply(config, config)
         logging.getLogger().addHandler(self._process_log.handler)
@@ -54,9 +66,16 @@ class LogsPlugin(Plugin):
     def start(self) -> None:
         """Begin to write."""
         self._process_log.start()
+        self._index.start()
+
+    def reopen(self) -> None:
+        for file in self._files:
+            file.ask_reopen()
+        self._process_log.wake()
 
     def stop(self) -> None:
         """Write what is waiting."""
+        self._index.stop()
         logging.getLogger().removeHandler(self._process_log.handler)
         self._process_log.stop()
         self._files[0].close()

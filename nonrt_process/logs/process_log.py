@@ -20,6 +20,7 @@ from typing import Any, Final
 from opentelemetry import trace
 from pythonjsonlogger.orjson import OrjsonFormatter
 
+from nonrt_process.interfaces import request_id
 from nonrt_process.logs import ecs
 from nonrt_process.logs.file_health import FileHealth
 from nonrt_process.logs.log_file import LogFile
@@ -140,6 +141,9 @@ class _QueueHandler(logging.Handler):
         if context.is_valid and ecs.TRACE_ID not in done.__dict__:
             done.__dict__[ecs.TRACE_ID] = f"{context.trace_id:032x}"
             done.__dict__[ecs.SPAN_ID] = f"{context.span_id:016x}"
+        request = request_id.get()
+        if request is not None:
+            done.__dict__.setdefault(ecs.HTTP_REQUEST_ID, request)
         if record.exc_info and record.exc_info[1] is not None:
             done.__dict__.update(error_fields(record.exc_info[1]))
             with suppress(Exception):
@@ -172,6 +176,7 @@ class ProcessLog:
         self._dropped = 0
         self._condition = threading.Condition()
         self._ending = False
+        self._woken = False
         self._thread = threading.Thread(target=self._run, name=_THREAD, daemon=True)
 
     def start(self) -> None:
@@ -186,6 +191,12 @@ class ProcessLog:
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
 
+    def wake(self) -> None:
+        """Look at the file now, also when nothing is waiting."""
+        with self._condition:
+            self._woken = True
+            self._condition.notify()
+
     def _put(self, record: logging.LogRecord) -> None:
         with self._condition:
             if len(self._waiting) >= self._bound:
@@ -199,10 +210,9 @@ class ProcessLog:
     def _run(self) -> None:
         while True:
             with self._condition:
-                while not self._waiting and not self._ending:
+                if not self._waiting and not self._ending and not self._woken:
                     self._condition.wait(10.0)
-                    if not self._waiting:
-                        break
+                self._woken = False
                 ending = self._ending
             worked = self.write_waiting()
             if ending and (not worked or not self._waiting):

@@ -1,0 +1,170 @@
+"""The search index over real files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nonrt_process.interfaces import InvalidSetting
+from nonrt_process.logs import ecs
+from nonrt_process.logs import index as log_index
+from nonrt_process.logs.index import LogIndex, Query, match_expression
+from shared.clock import FakeClock
+from shared.sqlite_store import StoreError
+
+NOW_NS = 1_700_000_000 * 10**9
+
+
+class Place:
+    """Log files and an index that is driven by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "log"
+        self.folder.mkdir()
+        self.path = folder / "data" / "logs.sqlite3"
+        self.clock = FakeClock(realtime_ns=NOW_NS)
+        self.index = LogIndex(self.path, self.folder, self.clock)
+        self.index.open()
+
+    def write(
+        self, *rows: dict[str, Any], name: str = "rt_process.log", end: str = "\n", age_s: float = 0
+    ) -> None:
+        path = self.folder / name
+        begun = path.exists()
+        with path.open("a") as file:
+            if not begun:
+                file.write(json.dumps({ecs.FILE_ID: f"{name}{NOW_NS}"}) + "\n")
+            for number, row in enumerate(rows):
+                stamp = {ecs.TIMESTAMP: stamp_of(NOW_NS / 1e9 - age_s), ecs.LEVEL: "info"}
+                last = end if number == len(rows) - 1 else "\n"
+                file.write(json.dumps({**stamp, **row}) + last)
+
+    def found(self, **query: Any) -> list[str]:
+        return [one["message"] for one in self.index.search(Query(**query))]
+
+
+def stamp_of(seconds: float) -> str:
+    from datetime import datetime, timezone
+
+    moment = datetime.fromtimestamp(seconds, timezone.utc)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    made.index.close()
+
+
+def test_search_by_words_level_task_trace_process_and_time(place: Place) -> None:
+    place.write({"message": "old deadline miss", ecs.LEVEL: "error"}, age_s=7200)
+    place.write(
+        {"message": "deadline miss one", ecs.LEVEL: "error", ecs.TASK_ID: "täsk 500"},
+        {"message": "deadline met", ecs.TRACE_ID: "ab" * 16},
+        {"message": "a miss, not of a deadline", ecs.LEVEL: "critical"},
+    )
+    place.write({"message": "own deadline miss"}, name="non_rt_process.log")
+    assert place.index.catch_up() == 5
+    assert place.index.catch_up() == 0
+    assert place.found(text='"deadline miss"', process="rt_process") == [
+        "deadline miss one",
+        "old deadline miss",
+    ]
+    assert place.found(text="deadline mis*", level="error", since_ns=NOW_NS - 10**9) == [
+        "a miss, not of a deadline",
+        "deadline miss one",
+    ]
+    assert place.found(task="täsk 500") == ["deadline miss one"]
+    assert place.found(trace="AB" * 16) == ["deadline met"]
+    assert place.found(process="non_rt_process") == ["own deadline miss"]
+    assert place.found(until_ns=NOW_NS - 10**9) == ["old deadline miss"]
+    assert len(place.found(limit=2)) == 2
+    assert place.found(task="task_501") == []
+
+
+def test_a_torn_line_waits_and_rotation_is_followed(place: Place) -> None:
+    place.write({"message": "whole"}, {"message": "torn"}, end="")
+    assert place.index.catch_up() == 1
+    with (place.folder / "rt_process.log").open("a") as file:
+        file.write("\n")
+    (place.folder / "rt_process.log").rename(place.folder / "rt_process.log.20231114T221320-0000")
+    place.write({"message": "after"})
+    assert place.index.catch_up() == 2
+    assert place.found() == ["after", "torn", "whole"]
+
+
+def test_old_lines_go_and_their_words_with_them(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_index, "PART_BITS", 3)
+    place.write(*({"message": f"word{number}"} for number in range(40)))
+    place.index.catch_up()
+    assert len(place.found(text="word*")) == 40
+    place.clock.advance(23 * 3600 * 10**9)
+    place.write({"message": "later word"}, age_s=-23 * 3600)
+    place.index.catch_up()
+    place.clock.advance(2 * 3600 * 10**9)
+    place.index._store.write(lambda connection: place.index._retain(connection, False))
+    assert place.found() == ["later word"]
+    with place.index._store.read() as connection:
+        assert len(log_index._parts(connection)) == 1
+    place.write({"message": "newest"}, age_s=-25 * 3600)
+    place.index.catch_up()
+    assert place.found() == ["newest", "later word"]
+
+
+@pytest.mark.parametrize("damage", ["missing", "garbage", "torn"])
+def test_a_damaged_index_is_filled_anew_from_the_files(tmp_path: Path, damage: str) -> None:
+    place = Place(tmp_path)
+    place.write(*({"message": f"line {number}"} for number in range(500)))
+    place.index.catch_up()
+    place.index.close()
+    before = [path.read_bytes() for path in sorted(place.folder.iterdir())]
+    if damage == "missing":
+        place.path.unlink()
+    elif damage == "garbage":
+        place.path.write_bytes(b"\x00garbage" * 5000)
+    else:
+        raw = place.path.read_bytes()
+        place.path.write_bytes(raw[:4096] + b"\xff" * 8192 + raw[12288:])
+    again = LogIndex(place.path, place.folder, place.clock)
+    again._thread.start()
+    try:
+        import time
+
+        for _ in range(200):
+            try:
+                found = again.search(Query(limit=1000))
+            except StoreError:
+                found = []
+            if len(found) == 500:
+                break
+            time.sleep(0.05)
+        assert len(found) == 500
+    finally:
+        again.stop()
+    assert before == [path.read_bytes() for path in sorted(place.folder.iterdir())]
+
+
+@given(text=st.text())
+def test_nothing_that_is_typed_is_a_syntax_error(text: str) -> None:
+    import sqlite3
+
+    expression = match_expression(text.replace("\0", " ").encode("utf-8", "ignore").decode())
+    if expression:
+        connection = sqlite3.connect(":memory:")
+        connection.execute("CREATE VIRTUAL TABLE words USING fts5 (text)")
+        connection.execute("SELECT * FROM words WHERE words MATCH ?", (expression,)).fetchall()
+        connection.close()
+
+
+def test_words_without_a_letter_are_refused(place: Place) -> None:
+    with pytest.raises(InvalidSetting, match="at least one word"):
+        place.index.search(Query(text='"" *'))
