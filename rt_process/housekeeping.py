@@ -105,7 +105,7 @@ class Housekeeping:
         self._say = say
         self._on_ready = on_ready
         self._on_promotion = on_promotion
-        self._primary: bool | None = None
+        self._primary = board.is_primary()
         self._watch = watch
         self._watchdog_ns = watchdog_ns
         self._change = change
@@ -183,7 +183,7 @@ class Housekeeping:
     def _look_at_role(self) -> None:
         primary = self._board.is_primary()
         before, self._primary = self._primary, primary
-        if primary == before or before is None:
+        if primary == before:
             return
         if primary:
             self._on_promotion()

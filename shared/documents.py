@@ -105,7 +105,7 @@ def read_nonrt_document(segment: Segment) -> dict[str, Any]:
 
 
 def write_admin_request(segment: Segment, content: Mapping[str, Any]) -> int:
-    """Ask the main thread of the PRIMARY; returns the request's number. One at a time.
+    """Ask the main thread of the PRIMARY; returns the request's number. The last one counts.
 
     It is answered when `admin_answered` returns that number; the outcome is in the member document
     under "admin" ({"number", "ok", "message"}).

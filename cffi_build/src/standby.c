@@ -92,10 +92,12 @@ static void observe(struct mxrc_exec *exec, uint64_t owner)
     mxrc_watch_renew(&self->watch, mxrc_now_ns());
 }
 
+/* A place that this process has taken over from a dead owner beats no more, whatever this one does. */
 static uint64_t beat_of(const struct mxrc_exec *exec)
 {
-    const struct mxrc_member *at = member_at(exec, mxrc_owner_member(exec->standby.owner));
-    return at ? mxrc_load_acquire(&at->heartbeat_ns) : 0;
+    int owner = mxrc_owner_member(exec->standby.owner);
+    const struct mxrc_member *at = member_at(exec, owner);
+    return at && owner != exec->segment->member ? mxrc_load_acquire(&at->heartbeat_ns) : 0;
 }
 
 /* Its process is gone, and yet the mutex does not come: nobody will give it back. */
@@ -217,7 +219,8 @@ static void look(struct mxrc_exec *exec)
     self->gave_way = 0;
     if (owner != self->owner)
         observe(exec, owner);
-    if (mxrc_owner_member(owner) == exec->segment->member) {
+    if (mxrc_owner_member(owner) == exec->segment->member &&
+        mxrc_owner_epoch(owner) == exec->epoch) {
         if (self->fenced_ns && !self->stuck && now > self->fenced_ns + STUCK_NS)
             make_safe(exec);
         return;

@@ -219,14 +219,15 @@ static void test_stop(int die)
         tend_for(25000000);
         feeding = respawn = 0;
         int member = primary_now();
-        if (die && member >= 0) {
+        pid_t pid = primary_pid();
+        if (die && member >= 0 && pid > 0) {
             plant->orders[member].die_in = 3;
             send_event(MXRC_RT_STOP);
             uint64_t until = mxrc_now_ns() + 2000000000;
             while (mxrc_load_acquire32(&rt_status()->state) != MXRC_STATE_SHUTDOWN &&
                    mxrc_now_ns() < until)
                 rest(100000);
-            kill((pid_t)mxrc_load_acquire32(&member_of(member)->pid), SIGKILL);
+            kill(pid, SIGKILL);
         } else
             send_event(MXRC_RT_STOP);
         CHECK(tend_until(nobody, 10));

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from nonrt_process.api import datastore_router, placement_router, rt_router, settings_router
+from nonrt_process.api import (
+    datastore_router,
+    handover_router,
+    placement_router,
+    rt_router,
+    settings_router,
+)
 from nonrt_process.api.app import make_app
 from nonrt_process.context import Context
 from nonrt_process.endpoints import http_url
@@ -20,6 +26,7 @@ class ApiPlugin(Plugin):
         super().__init__(
             "api",
             routers=[
+                handover_router.make_router(context),  # before /rt/{event}
                 rt_router.make_router(context),
                 datastore_router.make_router(context),
                 settings_router.make_router(context),

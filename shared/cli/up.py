@@ -36,17 +36,19 @@ _FOLDERS: Final = {
 }
 
 
-def run(config_dir: Path | None, instance: str | None, *, demo: bool, table: bool) -> int:
+def run(
+    config_dir: Path | None, instance: str | None, *, demo: bool, table: bool, standbys: int = 0
+) -> int:
     """Until a signal, or until nothing is left to supervise; returns the exit status."""
     directory = config_dir or default_config_dir()
     config = load(directory, instance)
+    _refuse_too_many(config, standbys)
     _refuse_running(config.instance_name)
     environ = _environ(config, directory)
     screen: Screen = TableScreen() if table and sys.stdout.isatty() else PlainScreen()
     with _Signals() as signals, screen:
-        return _Up(
-            config, environ, screen, signals, Demo(config, SystemClock()) if demo else None
-        ).run()
+        demonstration = Demo(config, SystemClock()) if demo else None
+        return _Up(config, environ, screen, signals, demonstration, standbys).run()
 
 
 def _environ(config: Config, directory: Path) -> dict[str, str]:
@@ -63,6 +65,16 @@ def _environ(config: Config, directory: Path) -> dict[str, str]:
             path = Path("var", folder).resolve()
             environ[f"MXRC_INSTANCE__{field.upper()}"] = str(path)
     return environ
+
+
+def _refuse_too_many(config: Config, standbys: int) -> None:
+    places = config.instance.max_rt_processes
+    if standbys + 1 > places:
+        raise CommandError(
+            f"--standbys {standbys} needs {standbys + 1} RT processes, and "
+            f"{config.directory / 'instance.json'}: $.max_rt_processes is {places}: raise it "
+            "(8 at most)"
+        )
 
 
 def _refuse_running(instance: str) -> None:
@@ -116,6 +128,7 @@ class _Up:
         screen: Screen,
         signals: _Signals,
         demo: Demo | None,
+        standbys: int,
     ) -> None:
         self._config = config
         self._screen = screen
@@ -132,16 +145,22 @@ class _Up:
             return Child(name, arguments, environ, policy, self._clock, spawn, screen.say)
 
         failover = config.failover_policy
-        self._rt = child("rt_process", "mxrc-rt", "rt_process", failover.rt_process)
+        names = ["rt_process", *(f"rt_process {index + 2}" for index in range(standbys))]
+        # Which of them is PRIMARY may change at any time.
+        self._rts = [child(name, "mxrc-rt", "rt_process", failover.rt_process) for name in names]
         self._nonrt = child("nonrt_process", "mxrc-nonrt", "nonrt_process", failover.non_rt_process)
         self._ever_ran = False
         self._resets = ResetWatch(self._run_dir(), config.instance_name)
 
+    @property
+    def _children(self) -> list[Child]:
+        return [*self._rts, self._nonrt]
+
     def run(self) -> int:
         self._screen.say(f"instance {self._config.instance_name}: starting; Ctrl-C stops it")
         try:
-            self._rt.start()
-            self._nonrt.start()
+            for child in self._children:
+                child.start()
             while not self._signals.stops and not self._hopeless():
                 self._turn()
         finally:
@@ -150,20 +169,20 @@ class _Up:
 
     def _turn(self) -> None:
         self._screen.wait(TURN_S)
-        for child in (self._rt, self._nonrt):
+        for child in self._children:
             child.look()
         if self._signals.reload:
             self._signals.reload = False
-            for child in (self._rt, self._nonrt):
+            for child in self._children:
                 child.signal(signal.SIGHUP)
         if self._resets.requested():
-            for child in (self._rt, self._nonrt):
+            for child in self._children:
                 child.reset()
         sample = self._monitor.sample()
         if sample is None:
             return
         self._generations.add(sample.generation)
-        if sample.rt_pid == self._rt.pid and sample.cycles_run:
+        if sample.rt_pid in [child.pid for child in self._rts] and sample.cycles_run:
             self._ever_ran = True
         self._show_urls(sample)
         if self._demo is not None:
@@ -179,10 +198,11 @@ class _Up:
 
     def _hopeless(self) -> bool:
         """Nothing runs, or what has to run refused before it ever ran."""
-        states = (self._rt.state, self._nonrt.state)
+        states = [child.state for child in self._children]
         if State.REFUSED in states:
             return True
-        if self._rt.state is State.GIVEN_UP and not self._ever_ran:
+        given_up = all(child.state is State.GIVEN_UP for child in self._rts)
+        if given_up and not self._ever_ran:
             return True
         return all(state not in (State.RUNNING, State.WAITING) for state in states)
 
@@ -194,12 +214,20 @@ class _Up:
             return self._signals.stops > asked
 
         self._screen.say("stopping in order; once more kills")
-        self._nonrt.stop_restarting()
-        self._rt.end(STOP_RT_S, hurry)
+        for child in self._children:
+            child.stop_restarting()
+        for child in self._primary_first():
+            child.end(STOP_RT_S, hurry)
         self._nonrt.end(STOP_NONRT_S, hurry)
         self._monitor.close()
         self._remove_leftover()
         self._screen.say("stopped")
+
+    def _primary_first(self) -> list[Child]:
+        """Its STOP ends them all; a STANDBY that is asked first ends alone."""
+        sample = self._monitor.sample()
+        primary = 0 if sample is None else sample.rt_pid
+        return sorted(self._rts, key=lambda child: child.pid != primary)
 
     def _remove_leftover(self) -> None:
         """A generation of this run whose RT process was killed: nobody else removes it."""
@@ -218,7 +246,7 @@ class _Up:
 
     def _run_dir(self) -> Path:
         """As the children have it."""
-        return Path(self._rt.environ.get("MXRC_INSTANCE__RUN_DIR", self._config.paths.run_dir))
+        return Path(self._nonrt.environ.get("MXRC_INSTANCE__RUN_DIR", self._config.paths.run_dir))
 
     @contextlib.contextmanager
     def _instance_lock(self) -> Iterator[bool]:
@@ -233,9 +261,10 @@ class _Up:
                 lib.mxrc_unlock_file(descriptor)
 
     def _status(self) -> int:
-        if State.REFUSED in (self._rt.state, self._nonrt.state):
+        states = [child.state for child in self._children]
+        if State.REFUSED in states:
             return EX_CONFIG
-        failed = State.GIVEN_UP in (self._rt.state, self._nonrt.state)
+        failed = State.GIVEN_UP in states
         return EX_FAILURE if failed else EX_OK
 
 

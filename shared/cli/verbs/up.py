@@ -20,14 +20,17 @@ def register(app: typer.Typer) -> None:
         demo: Annotated[
             bool, typer.Option("--demo", help="Start the demo task once both are healthy.")
         ] = False,
+        standbys: Annotated[
+            int, typer.Option("--standbys", min=0, max=7, help="RT processes that stand by.")
+        ] = 0,
         table: Annotated[
             bool, typer.Option("--table/--no-table", help="Live table, where there is a terminal.")
         ] = True,
     ) -> None:
-        """Start both processes, keep them running, show what they do; Ctrl-C stops both.
+        """Start all processes, keep them running, show what they do; Ctrl-C stops them.
 
         Files go to ./var unless the configuration says where.
         """
         from shared.cli.up import run
 
-        leave(run(config_dir, instance, demo=demo, table=table))
+        leave(run(config_dir, instance, demo=demo, table=table, standbys=standbys))

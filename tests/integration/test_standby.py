@@ -1,0 +1,123 @@
+"""Real processes: hand-over and take-over, over HTTP and the command line."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import numpy as np
+
+from shared.enums import RegionId, Role
+from shared.layout import Records
+from shared.ring import RingReader
+from shared.segment import Segment
+from tests.processes import (
+    BIN,
+    Place,
+    Running,
+    kill,
+    run_to_end,
+    started_rt,
+    wait_for,
+    wait_for_state,
+)
+
+
+def standbys(segment: Segment) -> list[int]:
+    members = [segment.member_struct(index) for index in range(segment.max_members)]
+    return [int(member.pid) for member in members if member.role == Role.STANDBY]
+
+
+def changes(segment: Segment) -> list[tuple[int, int]]:
+    """(epoch, slots without a PRIMARY before it) of each change of PRIMARY."""
+    records: Records = RingReader(segment, RegionId.CYCLE_RING).latest(16000).records
+    places = np.nonzero(np.diff(records["epoch"].astype(np.int64)))[0]
+    cycle = records["cycle"].astype(np.int64)
+    return [
+        (int(records["epoch"][i + 1]), int(cycle[i + 1] - cycle[i] - 1)) for i in places.tolist()
+    ]
+
+
+def test_the_standby_goes_on_when_the_primary_is_killed(place: Place) -> None:
+    with started_rt(place) as first:
+        segment = wait_for_state(place, first)
+        with started_rt(place, name="second") as second:
+            wait_for(lambda: standbys(segment) == [second.pid], "a standby")
+            wait_for(lambda: "ready: STANDBY" in second.output, "the line")
+            member = segment.member_struct(1 - (segment.primary() or 0))
+            assert member.cpu != segment.rt_status.cpu, "never on the CPU of the PRIMARY"
+            before = segment.rt_status.cycle
+            kill(first)
+            wait_for(lambda: segment.rt_status.pid == second.pid, "the take-over")
+            wait_for(lambda: segment.rt_status.cycle > before + 100, "cycles")
+            assert segment.epoch() == 2
+            assert segment.rt_status.last_recovery == 1
+            wait_for(lambda: "became PRIMARY with epoch 2" in second.output, "the line")
+            second.signal(signal.SIGTERM)
+            assert second.wait() == 0, second.output
+    assert place.shm_files() == []
+
+
+def test_a_stopped_primary_is_fenced_off_and_killed(place: Place) -> None:
+    with started_rt(place) as first:
+        segment = wait_for_state(place, first)
+        with started_rt(place, name="second") as second:
+            wait_for(lambda: standbys(segment) == [second.pid], "a standby")
+            first.signal(signal.SIGSTOP)
+            wait_for(lambda: segment.rt_status.pid == second.pid, "the take-over")
+            assert first.wait() == -signal.SIGKILL
+            assert segment.epoch() == segment.lease.admitted_epoch == 2
+
+
+def test_a_standby_stops_alone(place: Place) -> None:
+    with started_rt(place) as first:
+        segment = wait_for_state(place, first)
+        with started_rt(place, name="second") as second:
+            wait_for(lambda: standbys(segment) == [second.pid], "a standby")
+            second.signal(signal.SIGTERM)
+            assert second.wait() == 0, second.output
+        before = segment.rt_status.cycle
+        wait_for(lambda: segment.rt_status.cycle > before + 50, "cycles of the first")
+        assert segment.epoch() == 1
+        assert segment.current()
+
+
+def test_up_with_a_standby_hands_over_and_stops_all(place: Place) -> None:
+    up = Running(
+        [str(BIN / "mxrc"), "up", "--no-table", "--standbys", "1"],
+        place.environ,
+        place.folder / "up.out",
+        cwd=place.folder,
+    )
+    try:
+        segment = wait_for(place.segment, "the segment")
+        wait_for(lambda: len(standbys(segment)) == 1, "a standby")
+        wait_for(lambda: "/health" in up.output, "the API")
+        first = int(segment.rt_status.pid)
+        for _ in range(4):
+            wait_for(lambda: len(standbys(segment)) == 1, "a standby")
+            target = standbys(segment)[0]
+            done = run_to_end(place, "mxrc", "failover", "--to", str(target), "--json")
+            assert done.returncode == 0, done.stderr
+            answer = json.loads(done.stdout)
+            assert answer["pid"] == target
+            assert segment.rt_status.pid == target
+        assert segment.rt_status.pid == first, "the same two take turns"
+        shown = json.loads(run_to_end(place, "mxrc", "failover", "--list", "--json").stdout)
+        assert sorted(row["role"] for row in shown) == ["PRIMARY", "STANDBY"]
+        refused = run_to_end(place, "mxrc", "failover", "--to", str(first))
+        assert refused.returncode != 0
+        assert "PRIMARY already" in refused.stderr
+        print(f"slots without a PRIMARY at hand-overs: {changes(segment)}")
+        up.signal(signal.SIGINT)
+        assert up.wait() == 0, up.output
+        assert up.output.count("stopped in order") == 0 or "killing" not in up.output
+    finally:
+        up.end()
+    assert place.shm_files() == []
+
+
+def test_more_standbys_than_places_are_refused(place: Place) -> None:
+    done = run_to_end(place, "mxrc", "up", "--no-table", "--standbys", "2")
+    assert done.returncode != 0
+    assert "max_rt_processes is 2" in done.stderr
