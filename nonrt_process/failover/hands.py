@@ -35,6 +35,7 @@ class RtHands:
             cycles_head=RingReader(segment, RegionId.CYCLE_RING).head,
             main_beat_ns=int(segment.member_struct(view.member).main_heartbeat_ns),
             standbys=_standbys(segment),
+            generation=segment.generation,
         )
 
     def ask(self, request: dict[str, Any]) -> None:

@@ -39,6 +39,7 @@ class Look(NamedTuple):
     main_beat_ns: int = 0
     standbys: tuple[int, ...] = ()
     lost: str = ""
+    generation: int = 0
 
 
 class Hands(Protocol):
@@ -85,6 +86,7 @@ class Manager:
         self._limit = RestartLimit(policy)
         self._current: Target | None = None
         self._orderly = False
+        self._restarts = (0, 0)  # generation, PRIMARYs in it before the present one
         self._asked: tuple[Target, int] | None = None
         self._death_counted: Target | None = None
         self._handover_ns: int | None = None
@@ -147,12 +149,14 @@ class Manager:
             target = Target(view.pid, view.process_start)
             if known is not None and target != known and not self._hands.alive(known):
                 self._died(known, now_ns)
+            self._count_unseen(look.generation, view.restart_count, now_ns)
             if view.alive:
                 self._current = target
                 self._orderly = view.state == RtState.SHUTDOWN
                 return None if self._orderly else target
-            if target == self._current:
+            if known is not None:  # whoever was dead before this process began is not counted
                 self._orderly = self._orderly or view.state == RtState.SHUTDOWN
+                self._current = target
                 self._died(target, now_ns)
             return None
         if known is None:
@@ -163,6 +167,13 @@ class Manager:
             self._current = None
             return None
         return known if look.lost else None
+
+    def _count_unseen(self, generation: int, restarts: int, now_ns: int) -> None:
+        """Processes that began and died between two ticks."""
+        before, self._restarts = self._restarts, (generation, restarts)
+        if before[0] == generation:
+            for _ in range(restarts - before[1] - 1):
+                self._limit.note(now_ns)
 
     def _died(self, target: Target, now_ns: int) -> None:
         """Once per process: its supervisor restarts it now, if the limit allows it."""

@@ -33,6 +33,8 @@ def set_policy(place: Place, **fields: Any) -> None:
 def up(place: Place) -> Iterator[Running]:
     """`mxrc up` with a quick policy."""
     set_policy(place, **QUICK, max_restart_count=3)
+    # A busy machine may have lost a heartbeat meanwhile: RUNNING all the same in the end.
+    place.environ["MXRC_RT_SCHEDULE__SAFE_MODE_RESUME"] = "automatic"
     running = Running(
         [str(BIN / "mxrc"), "up", "--no-table"], place.environ, place.folder / "up.out"
     )

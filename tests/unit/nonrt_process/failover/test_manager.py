@@ -71,7 +71,7 @@ class Plant:
     def look(self) -> Look:
         if self.now is None or self.lost:
             return Look(None, lost=self.lost)
-        return Look(self.now, self.head, self.main_beat, self.standbys)
+        return Look(self.now, self.head, self.main_beat, self.standbys, generation=5)
 
     def ask(self, request: dict[str, Any]) -> None:
         self.asked.append(request)
@@ -261,6 +261,25 @@ def test_crashes_use_the_limit_up_too(plant: Plant) -> None:
     plant.die()
     plant.run(SECOND)
     assert "has died" in plant.intervention.reason
+
+
+def test_deaths_between_two_looks_count(plant: Plant) -> None:
+    plant.die()
+    plant.dead |= {101, 102}
+    plant.now = view(103, heartbeat_ns=plant.clock.monotonic_ns(), restart_count=3)
+    plant.run(SECOND)
+    assert plant.manager.status()["restarts_in_window"] == 3
+    plant.die()
+    plant.run(SECOND)
+    assert plant.intervention.reason
+
+
+def test_a_process_that_was_only_seen_dead_counts(plant: Plant) -> None:
+    for pid in (100, 101, 102):
+        plant.dead.add(pid)
+        plant.now = view(pid, alive=False, restart_count=pid - 100)
+        plant.run(1)
+    assert plant.intervention.reason
 
 
 def test_slow_deaths_do_not(plant: Plant) -> None:
