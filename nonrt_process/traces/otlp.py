@@ -128,6 +128,11 @@ def status_field(code: int, message: str) -> bytes:
     return field(15, text + b"\x18" + varint(code))
 
 
+def link_flags(value: int) -> bytes:
+    """Span.Link.flags."""
+    return struct.pack("<BI", 0x35, value)
+
+
 def flags_field(value: int) -> bytes:
     """Span.flags."""
     return _FLAGS.pack(0x85, 0x01, value)

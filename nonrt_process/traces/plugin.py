@@ -71,6 +71,7 @@ class TracesPlugin(Plugin):
             self._inbox,
             self._statistics,
             lambda pid: otlp.Origin.make(resource("rt_process", pid), RT_SCOPE, _version()),
+            cycle_rate=lambda: _cycle_rate(context),
         )
         super().__init__(
             "traces", consumers=[self._consumer], metrics=[_Metrics(self._statistics, self._spool)]
@@ -142,6 +143,12 @@ class _Metrics:
         )
         size.add_metric(["non_rt_process"], self._spool.size_bytes())
         yield size
+
+
+def _cycle_rate(context: Context) -> float | None:
+    """Share of cycles that get a span; None: not even those that missed their deadline."""
+    tracing = context.config.current.tracing_config
+    return tracing.rt_cycle_sampling_rate if tracing.instrumentation.rt_cycle else None
 
 
 def _version() -> str:

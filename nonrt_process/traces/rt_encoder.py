@@ -14,6 +14,7 @@ from nonrt_process.traces.template import (
     Numbers,
     Part,
     Template,
+    attribute,
     field,
     fixed64,
     groups,
@@ -162,17 +163,17 @@ class RtEncoder:
         parts.append(otlp.name_and_kind(name, otlp.KIND_INTERNAL))
         parts += [b"\x39", Hole("start", 8), b"\x41", Hole("end", 8)]
         if raw and plain:
-            parts += _attribute("task.id", *field(1, Hole("task_id", len(raw))))
+            parts += attribute("task.id", *field(1, Hole("task_id", len(raw))))
         else:
             parts.append(otlp.attribute("task.id", task))
-        parts += _attribute("rt.cycle", b"\x18", Hole("cycle", widths[0]))
-        parts += _attribute("rt.slot", b"\x18", Hole("slot", widths[1]))
-        parts += _attribute("mxrc.execution_id", b"\x18", Hole("execution_id", widths[2]))
+        parts += attribute("rt.cycle", b"\x18", Hole("cycle", widths[0]))
+        parts += attribute("rt.slot", b"\x18", Hole("slot", widths[1]))
+        parts += attribute("mxrc.execution_id", b"\x18", Hole("execution_id", widths[2]))
         if record["sequence_name"]:
             parts.append(otlp.attribute("sequence.id", self._resolve(int(record["sequence_name"]))))
         if record["action_name"]:
             parts.append(otlp.attribute("action.id", self._resolve(int(record["action_name"]))))
-            parts += _attribute("mxrc.step", b"\x18", Hole("step", widths[3]))
+            parts += attribute("mxrc.step", b"\x18", Hole("step", widths[3]))
         if reason:
             parts.append(otlp.attribute("error.type", reason))
         for key, value in carried.baggage.items():
@@ -181,11 +182,6 @@ class RtEncoder:
         parts.append(otlp.flags_field(flags))
         label = Label(name, "" if raw and plain else task, reason or ("error" if failed else ""))
         return _Shape(Template(field(2, *parts)), widths, len(raw), label)
-
-
-def _attribute(key: str, *value: Part) -> list[Part]:
-    """An element of Span.attributes; value: the content of its AnyValue."""
-    return field(9, *field(1, key.encode()), *field(2, *value))
 
 
 def _keys(

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from nonrt_process.batch import Batch
 from nonrt_process.consumer import Consumer
-from nonrt_process.traces import otlp
+from nonrt_process.traces import cycle_spans, otlp
+from nonrt_process.traces.cycle_spans import CycleSelector, encode_cycles
 from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.mark import Mark
 from nonrt_process.traces.rt_encoder import NOTHING_CARRIED, Carried, RtEncoder
@@ -33,6 +35,7 @@ class RtSpans(Consumer):
 
     name = "traces"
     wants_events = True
+    wants_cycles = True
     interval_s = 0.1
     max_records = 2048
 
@@ -43,6 +46,7 @@ class RtSpans(Consumer):
         statistics: Statistics,
         make_origin: Callable[[int], otlp.Origin],
         carried: Callable[[int], Carried] = lambda _: NOTHING_CARRIED,
+        cycle_rate: Callable[[], float | None] = lambda: None,
     ) -> None:
         super().__init__()
         self._spool = spool
@@ -50,6 +54,8 @@ class RtSpans(Consumer):
         self._statistics = statistics
         self._make_origin = make_origin
         self._carried = carried
+        self._cycle_rate = cycle_rate
+        self._cycles: CycleSelector | None = None
         self._origins: dict[int, otlp.Origin] = {}
         self._pids: dict[int, int] = {}
         self._segment: Segment | None = None
@@ -62,10 +68,11 @@ class RtSpans(Consumer):
         self._encoder = RtEncoder(Names(segment).resolve, self._carried)
         self._anchors = Anchors(segment)
         self._pids.clear()
+        self._cycles = CycleSelector(segment.generation)
         self._mark = Mark.unpack(self._spool.last_mark, segment.generation)
 
     def on_detach(self) -> None:
-        self._segment = self._encoder = self._anchors = None
+        self._segment = self._encoder = self._anchors = self._cycles = None
 
     def on_batch(self, batch: Batch) -> None:
         if batch.lost_events:
@@ -76,10 +83,15 @@ class RtSpans(Consumer):
         wanted = (events["kind"] == EventKind.SPAN) & self._mark.new_events(batch)
         wanted &= (events["trace_flags"] & FLAG_SAMPLED) != 0
         spans = events[wanted]
+        cycles = self._choose(batch)
         request = self._encode(spans) if len(spans) else b""
+        if len(cycles):
+            request += self._encode_cycles(cycles)
         self._mark.move(batch)
         if request:
-            self._keep(request, len(spans))
+            self._keep(request, len(spans) + len(cycles))
+        if len(cycles):
+            self._statistics.count_operation(cycle_spans.NAME, len(cycles))
 
     def on_tick(self, now_ns: int) -> None:
         self.flush()
@@ -93,19 +105,38 @@ class RtSpans(Consumer):
     def _keep(self, request: bytes, spans: int) -> None:
         self._spool.append(request, spans, self._mark.pack())
 
+    def _choose(self, batch: Batch) -> Records:
+        """The cycles that get a span."""
+        assert self._cycles is not None, "attached"
+        rate = self._cycle_rate()
+        if rate is None:
+            return batch.cycles[:0]
+        return self._cycles.choose(batch.cycles[self._mark.new_cycles(batch)], rate)
+
+    def _encode_cycles(self, cycles: Records) -> bytes:
+        assert self._anchors is not None, "attached"
+        assert self._segment is not None
+        self._learn_pid()
+        starts = self._anchors.realtime_array(cycles["wake_ns"])
+        generation = self._segment.generation
+        return self._grouped(encode_cycles(cycles, generation, starts).spans, cycles["epoch"])
+
     def _encode(self, spans: Records) -> bytes:
         """A request with the spans of records of the event dtype, shape (n,)."""
         assert self._anchors is not None, "attached"
         assert self._encoder is not None
         self._learn_pid()
         encoded = self._encoder.encode(spans, self._anchors.realtime_array(spans["start_ns"]))
-        epochs = spans["epoch"]
+        return self._grouped(encoded.spans, spans["epoch"])
+
+    def _grouped(self, spans: list[bytes], epochs: npt.NDArray[np.uint32]) -> bytes:
+        """A request with spans by the process that made them."""
         parts = []
         for epoch in np.unique(epochs).tolist():
             if epoch == epochs[0] == epochs[-1] and (epochs == epoch).all():
-                chosen = encoded.spans
+                chosen = spans
             else:
-                chosen = [encoded.spans[at] for at in np.flatnonzero(epochs == epoch).tolist()]
+                chosen = [spans[at] for at in np.flatnonzero(epochs == epoch).tolist()]
             parts.append(otlp.resource_spans(self._origin(epoch), chosen))
         return b"".join(parts)
 

@@ -41,6 +41,11 @@ def field(number: int, *parts: Part) -> list[Part]:
     return [varint(number << 3 | 2) + varint(size(parts)), *parts]
 
 
+def attribute(key: str, *value: Part) -> list[Part]:
+    """An element of Span.attributes; value: the content of its AnyValue."""
+    return field(9, *field(1, key.encode()), *field(2, *value))
+
+
 class Template:
     """A shape. parts: what its messages consist of, in order."""
 
@@ -81,7 +86,7 @@ def varint_widths(values: Numbers) -> Numbers:
 def varints(values: Numbers, width: int) -> Bytes:
     """(n, width) uint8: values that all take `width` bytes as varints."""
     shifts = np.arange(0, 7 * width, 7, dtype=np.uint64)
-    out = (values[:, None] >> shifts).astype(np.uint8) | np.uint8(0x80)
+    out: Bytes = (values[:, None] >> shifts).astype(np.uint8) | np.uint8(0x80)
     out[:, -1] &= 0x7F
     return out
 

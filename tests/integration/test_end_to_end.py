@@ -121,6 +121,10 @@ class Collector:
         with self._lock:
             return [span for span in self._spans if span.trace_id == trace_id]
 
+    def all(self) -> list[Span]:
+        with self._lock:
+            return list(self._spans)
+
     def __enter__(self) -> Collector:
         self._thread.start()
         return self
