@@ -11,6 +11,9 @@
 /* Slots run back to back by policy catch_up before the rest is skipped after all. */
 #define CATCH_UP_SLOTS 100
 
+/* Half of the shortest time between two ticks (1000 Hz). */
+#define TICK_DISTANCE_NS 500000
+
 static uint64_t start_of(const struct mxrc_exec *exec, uint64_t cycle)
 {
     return exec->origin_ns + cycle * exec->config.period_ns;
@@ -36,13 +39,20 @@ static void schedule_slot(struct mxrc_exec *exec, uint64_t cycle, uint64_t befor
     now->flags = skipped ? MXRC_CYCLE_SKIPPED_BEFORE : 0;
 }
 
+/* Whole milliseconds are when the kernel's tick and everybody else's periodic timers are due, too: a slot that
+ * starts there waits for their handlers. */
+static uint64_t off_tick(uint64_t period_ns)
+{
+    return period_ns / 2 < TICK_DISTANCE_NS ? period_ns / 2 : TICK_DISTANCE_NS;
+}
+
 int mxrc_grid_join(struct mxrc_exec *exec, char *error, size_t error_bytes)
 {
     struct mxrc_lease *lease = exec->at.lease;
     uint64_t period = exec->config.period_ns;
     uint64_t origin = mxrc_load_acquire(&lease->grid_origin_ns);
     if (origin == 0) {
-        origin = mxrc_exec_now(exec) / period * period + period;
+        origin = mxrc_exec_now(exec) / period * period + period + off_tick(period);
         mxrc_store_relaxed(&lease->period_ns, period);
         mxrc_store_release(&lease->grid_origin_ns, origin);
     } else if (mxrc_load_relaxed(&lease->period_ns) != period) {
