@@ -43,6 +43,10 @@ class Client:
         """POST; the body of a 2xx answer. Raises CommandError (the problem's text), Unavailable."""
         return self._checked(self._request("POST", path, body))
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """PUT; as post."""
+        return self._checked(self._request("PUT", path, body))
+
     def delete(self, path: str) -> Any:
         """DELETE; as post."""
         return self._checked(self._request("DELETE", path, {}))
