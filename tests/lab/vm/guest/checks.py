@@ -224,22 +224,22 @@ def no_libnuma() -> dict[str, Any]:
     return {"strict": strict, "lenient": lenient}
 
 
-def _as_operator(*properties: str) -> tuple[str, ...]:
+def _as_pilot(*properties: str) -> tuple[str, ...]:
     options = [f"--property={one}" for one in properties]
     options.append("--setenv=PYTHONPATH=" + os.environ["PYTHONPATH"])
-    return ("systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--uid=operator", *options)
+    return ("systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--uid=pilot", *options)
 
 
 def limit_rtprio() -> dict[str, Any]:
     granted = started(
         "granted",
         affinity={"cpu_cores": [2]},
-        prefix=_as_operator("LimitRTPRIO=90", "LimitMEMLOCK=infinity"),
+        prefix=_as_pilot("LimitRTPRIO=90", "LimitMEMLOCK=infinity"),
     )
     refused = started(
         "refused",
         affinity={"cpu_cores": [2]},
-        prefix=_as_operator("LimitRTPRIO=0", "LimitMEMLOCK=infinity"),
+        prefix=_as_pilot("LimitRTPRIO=0", "LimitMEMLOCK=infinity"),
     )
     return {"granted": granted, "refused": refused}
 

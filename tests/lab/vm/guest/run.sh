@@ -10,6 +10,6 @@ for program in mxrc-rt:rt_process.main mxrc:shared.cli.main; do
         "${program#*:}" >"$file"
     chmod +x "$file"
 done
-useradd -m operator
+useradd -m pilot
 export PATH=/opt/mxrc/bin:$PATH PYTHONPATH=/opt/mxrc/site
 exec python3 -P /share/checks.py /share/results.json
