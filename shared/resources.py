@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+_DATA = _PACKAGE / "data"
 
 
 def resource_path(relative: str) -> Path:
@@ -17,8 +18,13 @@ def resource_path(relative: str) -> Path:
     Raises:
         FileNotFoundError: neither the installation nor the source tree has it.
     """
-    for root in (_PACKAGE / "data", _PACKAGE.parent):
+    for root in (_DATA, _PACKAGE.parent):
         path = root / relative
         if path.exists():
             return path
     raise FileNotFoundError(f"{relative} is not part of this mxrc installation ({_PACKAGE})")
+
+
+def is_installed(path: Path) -> bool:
+    """Whether the file lies in an installation, beside the code that reads it."""
+    return _DATA in path.resolve().parents

@@ -12,7 +12,7 @@ from nonrt_process.interfaces import CommandPort, RtAbsent, RtStatistics, TaskSe
 from nonrt_process.rt_view import read_rt
 from shared.enums import Role, RtEvent, RtState, SafeCause, name_of
 
-RtEventName = Literal["start", "pause", "resume", "stop", "reset", "safe-mode"]
+RtEventName = Literal["start", "pause", "resume", "stop", "reset", "safe-mode", "safe-mode-exit"]
 
 _EVENTS: dict[str, RtEvent] = {
     "start": RtEvent.START,
@@ -21,6 +21,7 @@ _EVENTS: dict[str, RtEvent] = {
     "stop": RtEvent.STOP,
     "reset": RtEvent.RESET,
     "safe-mode": RtEvent.SAFE_MODE_ENTER,
+    "safe-mode-exit": RtEvent.SAFE_MODE_EXIT,
 }
 
 

@@ -105,7 +105,15 @@ class RtChecks:
             )
         if view.state == RtState.SAFE_MODE:
             cause = _CAUSES.get(view.safe_cause, name_of(SafeCause, view.safe_cause))
-            return Finding(HealthStatus.DEGRADED, f"RT state SAFE_MODE: {cause}")
+            remedy = (
+                "it ends by itself once the heartbeat is steady"
+                if view.safe_cause == SafeCause.HEARTBEAT
+                else "when that is put right: `mxrc rt safe-mode-exit`"
+            )
+            return Finding(
+                HealthStatus.DEGRADED,
+                f"RT state SAFE_MODE: {cause}; {remedy}, then `mxrc rt resume`",
+            )
         return HEALTHY
 
     def deadlines(self, _now_ns: int) -> Finding:

@@ -86,7 +86,8 @@ def table(sample: Sample) -> Table:
 def _hint(sample: Sample) -> str:
     """What keeps the machine from moving, and what goes on from there; "" while it runs."""
     if sample.state == "SAFE_MODE":
-        return f"cause: {sample.safe_cause}"
+        leave = "" if sample.safe_cause == "HEARTBEAT" else "; `mxrc rt safe-mode-exit` leaves it"
+        return f"cause: {sample.safe_cause}{leave}"
     return _HINTS.get(sample.state, "")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.config.errors import ConfigError, Loc, Problem, json_path
+from shared.resources import is_installed
 
 MAX_BYTES: Final = 1 << 20
 _MAX_DEPTH: Final = 64
@@ -59,7 +60,8 @@ def read_file(path: Path, *, max_bytes: int = MAX_BYTES) -> tuple[bytes, int]:
         if not stat.S_ISREG(status.st_mode):
             raise refused("something that is not a regular file", "must be a regular file")
         mode = stat.S_IMODE(status.st_mode)
-        if mode & _SHARED_WRITE:
+        # An installer under umask 002 leaves the whole package to the group, its code included.
+        if mode & (stat.S_IWOTH if is_installed(path) else _SHARED_WRITE):
             raise refused(
                 f"mode {mode:04o}",
                 "must not be writable by group or others",

@@ -185,6 +185,8 @@ def test_rt_events(both: tuple[Place, Running, NonRt]) -> None:
     assert "SAFE_MODE" in health["error_message"]
     text = nonrt.metrics()
     assert 'mxrc_rt_safe_mode_cause{cause="REQUEST",process="rt_process"} 1.0' in text
+    left = nonrt.request("POST", "/api/v1/rt/safe-mode-exit")
+    assert (left.status_code, left.json()["state"]) == (200, "PAUSED")
 
 
 def test_bad_requests(both: tuple[Place, Running, NonRt]) -> None:

@@ -15,6 +15,7 @@ _EVENTS: Final = {
     "stop": "Stop the RT process in order; nobody starts it again.",
     "reset": "READY, PAUSED or ERROR -> INIT: begin anew.",
     "safe-mode": "Enter SAFE_MODE: each axis does what robot.json says.",
+    "safe-mode-exit": "SAFE_MODE -> PAUSED, or READY if it came from there.",
 }
 
 

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
         config_dir: ConfigDir = None,
         instance: Instance = None,
         demo: Annotated[
-            bool, typer.Option("--demo", help="Start the demo task once both are healthy.")
+            bool, typer.Option("--demo", help="Run the demo task whenever nothing else does.")
         ] = False,
         standbys: Annotated[
             int, typer.Option("--standbys", min=0, max=7, help="RT processes that stand by.")

@@ -163,7 +163,9 @@ def test_list_and_cancel(command: Any, capsys: pytest.CaptureFixture[str]) -> No
     assert Handler.asked[-1][0] == "DELETE"
 
 
-@pytest.mark.parametrize("event", ["start", "pause", "resume", "stop", "reset", "safe-mode"])
+@pytest.mark.parametrize(
+    "event", ["start", "pause", "resume", "stop", "reset", "safe-mode", "safe-mode-exit"]
+)
 def test_rt_events(command: Any, event: str) -> None:
     Handler.answers = {f"/api/v1/rt/{event}": (200, {"state": "PAUSED"})}
     assert command("rt", event) == 0

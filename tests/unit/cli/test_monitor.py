@@ -138,5 +138,5 @@ def test_top_as_json(
     )
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    assert json.loads(lines[0])["task"] == "pick"
-    assert json.loads(lines[0])["nonrt_age_ms"] is None
+    assert json.loads(lines[0])["sample"]["task"] == "pick"
+    assert json.loads(lines[0])["sample"]["nonrt_age_ms"] is None

@@ -77,6 +77,19 @@ def test_writable_by_others(files: Files, name: str, mode: int) -> None:
     files.load()
 
 
+@pytest.mark.parametrize(("mode", "refused"), [(0o664, False), (0o666, True), (0o646, True)])
+def test_an_installation_may_belong_to_a_group(
+    files: Files, monkeypatch: pytest.MonkeyPatch, mode: int, refused: bool
+) -> None:
+    """Who may write the files of the package may write its code as well."""
+    monkeypatch.setattr("shared.resources._DATA", files.directory.parent)
+    files.path("api").chmod(mode)
+    if refused:
+        assert files.problem().allowed == "must not be writable by group or others"
+    else:
+        files.load()
+
+
 @every_file
 @pytest.mark.parametrize(
     ("content", "found", "allowed"),
