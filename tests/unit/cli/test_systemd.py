@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shared.cli.errors import CommandError
+from shared.cli.systemd import install as installer
+from shared.cli.systemd.render import HEADER, render
+from shared.config import Config, load_config
+from shared.resources import resource_path
+
+PROGRAMS = Path("/opt/mxrc/bin")
+
+
+class FourCpus:
+    """CPUs 2 and 3 isolated, two nodes."""
+
+    def online_cpus(self) -> frozenset[int]:
+        return frozenset(range(4))
+
+    def isolated_cpus(self) -> frozenset[int]:
+        return frozenset({2, 3})
+
+    def numa_nodes(self) -> dict[int, frozenset[int]]:
+        return {0: frozenset({0, 1}), 1: frozenset({2, 3})}
+
+
+def config(folder: str = "config", **environ: str) -> Config:
+    environ = {"HOME": "/nonexistent", **environ}
+    return load_config(resource_path(folder), environ=environ, check_machine=False, system=True)
+
+
+def rendered(found: Config) -> dict[str, str]:
+    files = render(found, FourCpus(), user="robot", programs=PROGRAMS)
+    return {file.path.name: file.text for file in files}
+
+
+def test_everything_is_filled_in() -> None:
+    files = rendered(config())
+    assert len(files) == 7  # mxrc.conf is in two folders
+    for name, text in files.items():
+        assert HEADER in text.splitlines()[0], name
+        assert "@RT" not in text
+        assert "@USER@" not in text
+    rt = files["mxrc-rt.service"].splitlines()
+    for line in (
+        "Type=notify",
+        "User=robot",
+        "Restart=on-failure",
+        "RestartSec=100ms",
+        "RestartPreventExitStatus=78",
+        "StartLimitIntervalSec=60",
+        "StartLimitBurst=6",
+        "WatchdogSec=3000ms",
+        "AmbientCapabilities=CAP_SYS_NICE CAP_IPC_LOCK",
+        "CPUAffinity=0-1",
+        "NUMAPolicy=local",
+        "SystemCallFilter=@system-service",
+    ):
+        assert rt.count(line) == 1, line
+    for forbidden in ("RestrictRealtime", "PrivateDevices", "PrivateUsers"):
+        assert not [line for line in rt if line.startswith(forbidden)]
+    assert "EnvironmentFile=-" in files["mxrc-rt@.service"]
+
+
+def test_policy_and_binding_are_the_configurations() -> None:
+    found = config(
+        "config/production",
+        MXRC_FAILOVER_POLICY__RT_PROCESS__MAX_RESTART_COUNT="0",
+        MXRC_FAILOVER_POLICY__RT_PROCESS__RESTART_WINDOW_SEC="7",
+        MXRC_FAILOVER_POLICY__RT_PROCESS__FAILURE_THRESHOLD="9",
+    )
+    rt = rendered(found)["mxrc-rt.service"].splitlines()
+    # A burst of 0 would be no limit at all.
+    assert {"Restart=no", "StartLimitBurst=1", "StartLimitIntervalSec=7"} <= set(rt)
+    assert {"WatchdogSec=9000ms", "NUMAPolicy=bind", "NUMAMask=1", "CPUAffinity=0-1"} <= set(rt)
+
+
+def test_no_cpu_left_for_python_is_no_empty_line() -> None:
+    found = config(MXRC_CPU_AFFINITY__RT_PROCESS__CPU_CORES="[0,1,2,3]")
+    assert "CPUAffinity" not in rendered(found)["mxrc-rt.service"]
+
+
+def test_install_into_a_root_status_and_uninstall(tmp_path: Path) -> None:
+    said: list[str] = []
+    installer.install(None, tmp_path, "mxrc", said.append, now=False)
+    instance = json.loads((tmp_path / "etc/mxrc/instance.json").read_text())
+    assert instance["instance"] == "main"
+    assert instance["checkpoint_dir"] == "/var/mxrc/checkpoints"
+    unit = tmp_path / "etc/systemd/system/mxrc-rt.service"
+    assert "--config-dir /etc/mxrc" in unit.read_text()
+    assert {row["file"] for row in installer.status(tmp_path)} == {"as configured"}
+    policy = tmp_path / "etc/mxrc/failover_policy.json"
+    policy.write_text(
+        policy.read_text().replace('"max_restart_count": 5', '"max_restart_count": 4')
+    )
+    states = {row["unit"]: row["file"] for row in installer.status(tmp_path)}
+    assert "outdated" in states["mxrc-rt.service"]
+    assert states["mxrc.slice"] == "as configured"
+    installer.install(None, tmp_path, "mxrc", said.append, now=False)
+    assert "StartLimitBurst=5" in unit.read_text()
+    unit.write_text("[Service]\nExecStart=/bin/true\n")
+    with pytest.raises(CommandError, match="was not made by mxrc"):
+        installer.install(None, tmp_path, "mxrc", said.append, now=False)
+    installer.uninstall(tmp_path, said.append)
+    assert unit.exists()  # it is somebody else's
+    assert not (tmp_path / "etc/systemd/system/mxrc-nonrt.service").exists()
+    assert policy.exists()
+
+
+def test_production_files_are_good_at_their_new_place(tmp_path: Path) -> None:
+    installer.install(
+        resource_path("config/production"), tmp_path, "mxrc", lambda _line: None, now=False
+    )
+    load_config(tmp_path / "etc/mxrc", environ={"HOME": "/x"}, check_machine=False)
+    schema = json.loads((tmp_path / "etc/mxrc/robot.json").read_text())["$schema"]
+    assert (tmp_path / "etc/mxrc" / schema).is_file()
+
+
+@pytest.mark.parametrize("user", ["", "Root", "a b", "x;y", "-u"])
+def test_names_of_users(tmp_path: Path, user: str) -> None:
+    with pytest.raises(CommandError, match="no name of a system user"):
+        installer.install(None, tmp_path, user, lambda _line: None, now=False)
+    assert not list(tmp_path.iterdir())
