@@ -116,6 +116,10 @@ test-stress: build ## Load, kills and long runs
 test-lab: build ## Tests against real outside parts (collector, containers, ...)
 	@$(call pytest,tests/lab,$(ARGS))
 
+.PHONY: test-vm
+test-vm: build ## Placement on an emulated PREEMPT_RT machine with two NUMA nodes (root; part of test-lab)
+	@$(PYTEST) tests/lab/test_vm.py $(ARGS)
+
 .PHONY: test-pythons
 test-pythons: build ## Unit tests on every other Python 3.10 to 3.13 of this machine
 	@scripts/test-pythons.sh $(BIN)/python

@@ -1,0 +1,242 @@
+"""Placement on a PREEMPT_RT kernel with two NUMA nodes and isolated CPUs, in an emulated machine.
+
+The machine is booted once; what came of it is judged here. `make test-vm` runs this alone. Image,
+wheels and what was unpacked of them are kept in build/vm.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers import ROOT, require_tool, skip_or_fail
+
+HERE = Path(__file__).resolve().parent / "vm"
+CACHE = ROOT / "build/vm"
+GUEST_PYTHON = "3.11"
+BUILD_S = 900
+BOOT_S = 2400
+FIFO, DEADLINE = 1, 6
+
+pytestmark = pytest.mark.timeout(BUILD_S + BOOT_S + 600)
+
+
+def site(folder: Path) -> None:
+    """mxrc and what it needs, as the guest's Python has to find it, in folder/site.tar."""
+    wheels = CACHE / "wheels"
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    for old in wheels.glob("mxrc-*.whl"):
+        old.unlink()
+    run = {"cwd": ROOT, "check": True, "timeout": BUILD_S}
+    subprocess.run([*pip, "wheel", "--no-deps", "-w", str(wheels), "."], **run)  # type: ignore[call-overload]
+    (own,) = wheels.glob("mxrc-*.whl")
+    target = ["--python-version", GUEST_PYTHON, "--only-binary=:all:"]
+    found = ["--find-links", str(wheels)]
+    try:
+        subprocess.run(
+            [*pip, "install", "--target", str(folder / "site"), "--no-compile", "--no-index"]
+            + [*target, *found, str(own)],
+            **run,  # type: ignore[call-overload]
+        )
+    except subprocess.CalledProcessError:
+        shutil.rmtree(folder / "site", ignore_errors=True)
+        subprocess.run([*pip, "download", "-d", str(wheels), *target, *found, str(own)], **run)  # type: ignore[call-overload]
+        subprocess.run(
+            [*pip, "install", "--target", str(folder / "site"), "--no-compile", "--no-index"]
+            + [*target, *found, str(own)],
+            **run,  # type: ignore[call-overload]
+        )
+    if sys.version_info[:2] == (3, 11):
+        subprocess.run(
+            [sys.executable, "-m", "compileall", "-q", str(folder / "site")], check=False
+        )
+    subprocess.run(["tar", "-C", str(folder), "-cf", str(folder / "site.tar"), "site"], check=True)
+    shutil.rmtree(folder / "site")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    if os.getuid() != 0:
+        skip_or_fail("building the machine needs root", "sudo")
+    for program, package in (
+        ("qemu-system-x86_64", "qemu-system-x86"),
+        ("mmdebstrap", "mmdebstrap"),
+        ("depmod", "kmod"),
+        ("mke2fs", "e2fsprogs"),
+    ):
+        require_tool(program, package)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    lock = ["flock", str(CACHE / "lock")]
+    subprocess.run([*lock, str(HERE / "build.sh"), str(CACHE)], check=True, timeout=BUILD_S)
+    share = tmp_path_factory.mktemp("vm")
+    site(share)
+    for file in (HERE / "guest").iterdir():
+        if file.is_file():
+            shutil.copy(file, share)
+    subprocess.run(
+        [str(HERE / "run.sh"), str(CACHE), str(share), str(BOOT_S)],
+        check=False,
+        timeout=BOOT_S + 60,
+    )
+    out = share / "out.txt"
+    said = out.read_text(errors="replace") if out.exists() else "nothing was said"
+    target = share / "results.json"
+    assert target.exists(), f"the machine did not get to the checks:\n{said}"
+    yield json.loads(target.read_text())
+    (share / "site.tar").unlink(missing_ok=True)
+
+
+def of(results: dict[str, Any], name: str) -> dict[str, Any]:
+    assert name in results, "the machine did not get so far in its time"
+    found: dict[str, Any] = results[name]
+    assert "failed" not in found, found["failed"]
+    return found
+
+
+def in_force(found: dict[str, Any]) -> dict[str, Any]:
+    value: dict[str, Any] = found["document"]["placement"]["in_force"]
+    return value
+
+
+def test_isolation_is_seen_on_cpus_2_and_3(results: dict[str, Any]) -> None:
+    found = of(results, "isolated")
+    placed = in_force(found)
+    assert placed["isolation_mode"] == "ISOLCPUS"
+    assert placed["cpu_cores"] == [2, 3]
+    assert placed["nohz_full"] is True
+    assert placed["rcu_nocbs"] is True
+
+
+def test_the_thread_is_on_its_core_with_its_policy(results: dict[str, Any]) -> None:
+    found = of(results, "isolated")
+    assert (found["affinity"], found["scheduler"], found["priority"]) == ([2, 3], FIFO, 80)
+    assert found["cpu"] in (2, 3)
+
+
+def test_a_new_priority_is_in_force_after_a_hangup(results: dict[str, Any]) -> None:
+    assert of(results, "isolated")["changed"] is True
+
+
+def test_doctor_knows_the_machine(results: dict[str, Any]) -> None:
+    answer = of(results, "isolated")["doctor"]["answer"]
+    found = {f"{one['group']}: {one['check']}": one for one in answer["findings"]}
+    assert found["kernel: type"]["verdict"] == "OK"
+    assert "PREEMPT_RT" in found["kernel: type"]["what"]
+    assert found["isolation: mode"]["verdict"] == "OK"
+    assert found["isolation: tick"]["verdict"] == "OK"
+    assert "950000" in found["scheduling: throttling"]["what"], "this kernel still throttles"
+    assert "2 nodes" in found["memory: numa"]["what"]
+
+
+def test_isolation_is_not_claimed_on_cpu_1(results: dict[str, Any]) -> None:
+    found = of(results, "not_isolated")
+    assert in_force(found)["isolation_mode"] == "NONE"
+    assert any("CPU 1 is not isolated" in one for one in found["document"]["degraded"])
+    refused = of(results, "exclusive_refused")
+    assert refused["status"] == 78
+    assert "isolcpus=0-1" in refused["output"]
+
+
+@pytest.mark.parametrize(
+    ("check", "policy", "heap"),
+    [
+        ("local", "LOCAL", "prefer:1"),
+        ("preferred", "PREFERRED", "prefer:1"),
+        ("bind", "BIND", "bind:1"),
+        ("interleave", "INTERLEAVE", "interleave:0-1"),
+    ],
+)
+def test_memory_policy_is_in_force(
+    results: dict[str, Any], check: str, policy: str, heap: str
+) -> None:
+    found = of(results, check)
+    assert in_force(found)["memory_policy"] == policy
+    assert found["heap_policy"].replace("prefer (many)", "prefer") == heap
+
+
+@pytest.mark.parametrize("check", ["local", "preferred", "bind"])
+def test_95_percent_of_the_memory_is_on_the_node_of_the_isolated_cpus(
+    results: dict[str, Any], check: str
+) -> None:
+    placed = in_force(of(results, check))
+    assert placed["numa_node"] == 1
+    assert placed["local_memory_percent"] >= 95
+    assert sum(placed["pages"]["segment_kb"].values()) > 1024
+
+
+def test_interleave_spreads_and_raises_the_alarm(results: dict[str, Any]) -> None:
+    found = of(results, "interleave")
+    assert in_force(found)["local_memory_percent"] < 95
+    assert any("are not on node 1" in one for one in found["document"]["degraded"])
+
+
+def test_the_wrong_node_raises_the_alarm_and_migration_mends_it(results: dict[str, Any]) -> None:
+    found = of(results, "migration")
+    assert in_force(found["before"])["local_memory_percent"] < 95
+    assert any("are not on node 1" in one for one in found["before"]["document"]["degraded"])
+    assert found["moved"]["local"] is True
+    after = in_force(found["after"])
+    assert after["migration"]["moved_pages"] > 0
+    assert after["local_memory_percent"] >= 95
+    assert not any("are not on node 1" in one for one in found["after"]["document"]["degraded"])
+
+
+def test_a_node_that_does_not_exist_is_refused(results: dict[str, Any]) -> None:
+    for check, words in (("wrong_node", "must be a NUMA node"), ("wrong_hint", "CPU of node 1")):
+        refused = of(results, check)
+        assert refused["status"] == 78
+        assert words in refused["output"]
+
+
+def test_limitrtprio_lets_an_ordinary_user_have_real_time(results: dict[str, Any]) -> None:
+    found = of(results, "limit_rtprio")
+    assert in_force(found["granted"])["policy"] == "SCHED_FIFO"
+    assert (found["granted"]["scheduler"], found["granted"]["priority"]) == (FIFO, 80)
+    assert in_force(found["refused"])["policy"] == "SCHED_OTHER"
+    assert any("LimitRTPRIO" in one for one in found["refused"]["document"]["placement_fix"])
+
+
+def test_a_v2_cpuset_isolates(results: dict[str, Any]) -> None:
+    found = of(results, "cpuset")
+    assert found["without"]["status"] == 78
+    assert "mxrc cpuset create" in found["without"]["output"]
+    assert found["create"]["status"] == 0, found["create"]
+    assert found["partition"] in ("isolated", "root")
+    assert in_force(found["inside"])["isolation_mode"] == "CGROUPS"
+    assert found["inside"]["affinity"] == [1]
+    assert found["remove"]["status"] == 0, found["remove"]
+
+
+def test_a_deadline_thread_runs_in_an_exclusive_cpuset(results: dict[str, Any]) -> None:
+    found = of(results, "cpuset")["deadline"]
+    assert in_force(found)["policy"] == "SCHED_DEADLINE"
+    assert found["scheduler"] == DEADLINE
+
+
+def test_without_libnuma_strict_is_refused_and_others_say_so(results: dict[str, Any]) -> None:
+    found = of(results, "no_libnuma")
+    assert found["strict"]["status"] == 78
+    assert "libnuma1" in found["strict"]["output"]
+    assert any("libnuma" in one for one in found["lenient"]["document"]["degraded"])
+
+
+def test_the_thread_goes_back_to_a_cpu_that_returns(results: dict[str, Any]) -> None:
+    found = of(results, "hotplug")
+    assert found["away"]["affinity"] != [3]
+    assert any("offline" in one for one in found["away"]["degraded"])
+    assert found["back"] is True
+
+
+def test_pages_stay_while_running(results: dict[str, Any]) -> None:
+    found = of(results, "no_migration_while_running")
+    if found["state"] != 2:
+        pytest.skip("without the Non-RT process it did not get to RUNNING")
+    assert in_force(found["after"])["migration"]["moved_pages"] == 0
