@@ -82,7 +82,7 @@ def test_an_installation_may_belong_to_a_group(
     files: Files, monkeypatch: pytest.MonkeyPatch, mode: int, refused: bool
 ) -> None:
     """Who may write the files of the package may write its code as well."""
-    monkeypatch.setattr("shared.resources._DATA", files.directory.parent)
+    monkeypatch.setattr("shared.resources._DATA", files.folder.parent.resolve())
     files.path("api").chmod(mode)
     if refused:
         assert files.problem().allowed == "must not be writable by group or others"
