@@ -23,8 +23,15 @@ ROOT = Path(__file__).resolve().parent
 # under shared/data with the path they have in the tree; shared/resources.py finds them either way.
 RESOURCES = (
     "config/**/*.json",
+    "config/elasticsearch/setup.sh",
+    "config/filebeat/*",
+    "config/fluent-bit/*",
+    "config/kibana/*",
+    "config/rsyslog/*",
     "cffi_build/include/mxrc/*.def",
     "cffi_build/include/mxrc/layout.h",
+    "cffi_build/include/mxrc/law.h",
+    "cffi_build/include/mxrc/process_image.h",
     "systemd/*",
 )
 
