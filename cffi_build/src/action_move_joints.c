@@ -34,7 +34,7 @@ static uint32_t begin(struct mxrc_action *action)
         return MXRC_ACTION_WAITING;
     /* As long as asked, or what is left of it after a hold; longer where the limits need it. */
     uint64_t wanted_ns = action->op->duration_ns;
-    if (task->phase == 2)
+    if (task->phase >= 2) /* HELD, REPLAN */
         wanted_ns = task->motion_duration_ns - task->motion_ns;
     double seconds = (double)wanted_ns * 1e-9;
     double share = action->op->args[SHARE] > 0 ? action->op->args[SHARE] : 1.0;

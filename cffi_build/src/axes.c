@@ -108,7 +108,7 @@ void mxrc_axes_interrupted(struct mxrc_exec *exec)
         axis->setpoint_acceleration = 0;
         axis->command_velocity = 0;
     }
-    mxrc_tasks_hold(exec);
+    mxrc_tasks_replan(exec);
 }
 
 void mxrc_axes_found(struct mxrc_exec *exec)

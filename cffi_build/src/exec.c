@@ -110,8 +110,11 @@ int mxrc_exec_cycle(struct mxrc_exec *exec)
     exec->now.driven = 0;
     mxrc_phase(exec, MXRC_AT_WAKE);
     mxrc_live_take(exec);
-    if (exec->now.skipped > BRIDGED_SLOTS && exec->now.elapsed_ns > BRIDGED_NS)
+    if (exec->now.skipped > BRIDGED_SLOTS && exec->now.elapsed_ns > BRIDGED_NS) {
         mxrc_axes_interrupted(exec);
+        mxrc_log(exec, MXRC_EV_MOTION_INTERRUPTED, NULL, (double)exec->now.elapsed_ns * 1e-6,
+                 (double)exec->now.skipped);
+    }
 
     read_inputs(exec);
     mxrc_phase(exec, MXRC_AT_INPUTS);

@@ -119,7 +119,7 @@ static int tasks_validate(const struct mxrc_exec *exec, const void *saved, uint3
     for (uint32_t i = 0; i < bytes / sizeof *task; i++) {
         if (task[i].execution_id == 0 || task[i].program_slot >= MXRC_TASKS ||
             slots & (1u << task[i].program_slot) || task[i].op >= MXRC_PROGRAM_OPS ||
-            task[i].status > MXRC_TASK_RUNNING || task[i].phase > 2 ||
+            task[i].status > MXRC_TASK_RUNNING || task[i].phase > 3 ||
             task[i].motion_ns > task[i].motion_duration_ns)
             return 0;
         slots |= 1u << task[i].program_slot;

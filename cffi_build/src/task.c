@@ -12,7 +12,9 @@
 
 #define OPS_PER_CYCLE 8
 
-enum { NOT_BEGUN = 0, IN_PROGRESS = 1, HELD = 2 }; /* mxrc_task_state.phase */
+/* mxrc_task_state.phase. REPLAN: begun again from rest in the next step, as after a hold, but nobody held it: on an
+ * overloaded machine this may come many times a second, and the line of the interruption is enough. */
+enum { NOT_BEGUN = 0, IN_PROGRESS = 1, HELD = 2, REPLAN = 3 };
 
 static const struct mxrc_program *program_of(const struct mxrc_exec *exec,
                                              const struct mxrc_task_state *task)
@@ -191,7 +193,7 @@ static uint32_t begin_op(struct mxrc_action *action, const struct mxrc_action_ty
         return status;
     if (task->phase == HELD) {
         mxrc_log(exec, MXRC_EV_TASK_RESUMED, task, task->op);
-    } else {
+    } else if (task->phase == NOT_BEGUN) {
         mxrc_span_id(exec, task->action_span_id);
         task->action_start_ns = exec->now.wake_ns;
         task->action_start_cycle = exec->now.cycle;
@@ -261,7 +263,7 @@ void mxrc_tasks_step(struct mxrc_exec *exec)
 
 static void hold(struct mxrc_exec *exec, struct mxrc_task_state *task)
 {
-    if (task->phase != IN_PROGRESS)
+    if (task->phase != IN_PROGRESS && task->phase != REPLAN)
         return;
     mxrc_log(exec, MXRC_EV_TASK_HELD, task, task->op);
     task->phase = HELD;
@@ -272,6 +274,13 @@ void mxrc_tasks_hold(struct mxrc_exec *exec)
     for (uint32_t i = 0; i < MXRC_TASKS; i++)
         if (exec->task[i].execution_id)
             hold(exec, &exec->task[i]);
+}
+
+void mxrc_tasks_replan(struct mxrc_exec *exec)
+{
+    for (uint32_t i = 0; i < MXRC_TASKS; i++)
+        if (exec->task[i].execution_id && exec->task[i].phase == IN_PROGRESS)
+            exec->task[i].phase = REPLAN;
 }
 
 void mxrc_tasks_end(struct mxrc_exec *exec, uint32_t status, uint32_t result)

@@ -8,6 +8,8 @@
 void mxrc_tasks_step(struct mxrc_exec *exec);
 /* Motion of all tasks ends here; each goes on from where its axes come to rest, once it may. */
 void mxrc_tasks_hold(struct mxrc_exec *exec);
+/* The arm stands where it was commanded last: what was under way begins again from rest, without being held. */
+void mxrc_tasks_replan(struct mxrc_exec *exec);
 /* Ends every execution with that status. */
 void mxrc_tasks_end(struct mxrc_exec *exec, uint32_t status, uint32_t result);
 /* What a restart does to each, by its policy; a damaged program fails its task. */

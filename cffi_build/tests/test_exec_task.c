@@ -513,6 +513,31 @@ static void test_motion_after_a_stall(void)
     run_out(exec, 5000);
     CHECK(exec->axis[0].command == 2.0);
     CHECK_EQUAL(counter(MXRC_COUNTER_OUTPUTS_LIMITED), 0);
+    CHECK_EQUAL(count_events(MXRC_EVENT_LOG, MXRC_EV_MOTION_INTERRUPTED), 1);
+    exec_done(exec);
+}
+
+/* A machine that stalls again and again: nobody held a task, so no line says so, and the lines of the interruptions
+ * are limited like any storm. */
+static void test_stalls_do_not_fill_the_log(void)
+{
+    struct mxrc_exec *exec = running();
+    program_begin();
+    program_move(0, 2.0, 0);
+    program_end();
+    send_start(1, 0);
+    exec_run(exec, 100);
+    for (uint32_t i = 0; i < 40; i++) {
+        fake.work_ns = 15 * PERIOD;
+        exec_run(exec, 1);
+        fake.work_ns = 0;
+        exec_run(exec, 1);
+    }
+    CHECK_EQUAL(count_events(MXRC_EVENT_LOG, MXRC_EV_TASK_HELD), 0);
+    CHECK_EQUAL(count_events(MXRC_EVENT_LOG, MXRC_EV_TASK_RESUMED), 0);
+    uint32_t lines = count_events(MXRC_EVENT_LOG, MXRC_EV_MOTION_INTERRUPTED);
+    CHECK(lines >= 1 && lines <= 11);
+    CHECK_EQUAL(exec->active_tasks, 1);
     exec_done(exec);
 }
 
@@ -533,5 +558,6 @@ int main(void)
     test_several_at_once();
     test_commands();
     test_motion_after_a_stall();
+    test_stalls_do_not_fill_the_log();
     return test_summary();
 }
