@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 BUSY_INTERVAL_S: Final = 0.005
 IDLE_INTERVAL_S: Final = 0.02
+BUSY_NS: Final = 100_000_000
+"""How long after something happened to a task the next thing is expected soon."""
 LOOK_NS: Final = 500_000_000
 LOOKS: Final = 3
 """Times that an execution is not to be found before it is settled."""
@@ -89,6 +91,7 @@ class TaskEvents(Consumer):
         self._missing: dict[int, int] = {}
         self._cancelled_at: dict[int, int] = {}
         self._looked_ns = 0
+        self._happened_ns = 0
         self._lost_events = False
 
     # ---- generations ---------------------------------------------------------------------------
@@ -130,6 +133,7 @@ class TaskEvents(Consumer):
         events = batch.events[(kinds == EventKind.TASK) | (kinds == EventKind.REPLY)]
         if not len(events):
             return
+        self._happened_ns = self._clock.monotonic_ns()
         assert self._anchors is not None, "attached before the first batch"
         times = self._anchors.realtime_array(events["time_ns"]).tolist()
         changes: list[Transition] = []
@@ -175,7 +179,9 @@ class TaskEvents(Consumer):
 
     def on_tick(self, now_ns: int) -> None:
         in_flight = self._book.in_flight()
-        self.interval_s = BUSY_INTERVAL_S if in_flight else IDLE_INTERVAL_S
+        # A long task must not cost 200 looks a second all the while.
+        busy = bool(in_flight) and now_ns - self._happened_ns < BUSY_NS
+        self.interval_s = BUSY_INTERVAL_S if busy else IDLE_INTERVAL_S
         if self._segment is None or now_ns - self._looked_ns < LOOK_NS:
             return
         self._looked_ns = now_ns
