@@ -1,8 +1,8 @@
 """rt.cycle spans, made from the cycle ring afterwards: RT spends nothing on them.
 
-Sampled by rt_cycle_sampling_rate; missed cycles and the AROUND cycles before and after always. Each
-is a trace of its own with a link to the action in progress. Ids follow from generation and cycle, so
-that a cycle that is read again after a crash makes the same span.
+Sampled by rt_cycle_sampling_rate; missed cycles and the AROUND cycles before and after always.
+Each is a trace of its own with a link to the action in progress. Ids follow from generation and
+cycle, so that a cycle that is read again after a crash makes the same span.
 """
 
 from __future__ import annotations

@@ -164,13 +164,15 @@ class Origin:
 
 
 class Finished(NamedTuple):
-    """A finished span on its way out. message: a Span; error: why it failed, empty: it did not."""
+    """A finished span on its way out. element: of ScopeSpans.spans, with tag and length.
+
+    error: why it failed, empty: it did not.
+    """
 
     origin: Origin
-    message: bytes
+    element: bytes
     trace_id: bytes
     span_id: bytes
-    parent_span_id: bytes
     name: str
     task_id: str
     error: str
@@ -191,5 +193,5 @@ def request(finished: Iterable[Finished]) -> bytes:
     """An ExportTraceServiceRequest with these spans, in their order within each origin."""
     groups: dict[Origin, list[bytes]] = {}
     for one in finished:
-        groups.setdefault(one.origin, []).append(field(2, one.message))
+        groups.setdefault(one.origin, []).append(one.element)
     return b"".join(resource_spans(origin, spans) for origin, spans in groups.items())

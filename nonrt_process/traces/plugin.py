@@ -14,8 +14,10 @@ from nonrt_process.context import Context
 from nonrt_process.interfaces import ServerTracer, SpanSink, TraceStatistics
 from nonrt_process.plugins import Plugin
 from nonrt_process.traces import otlp
+from nonrt_process.traces.archive import Archive
 from nonrt_process.traces.exporter import Exporter, HttpTransport
 from nonrt_process.traces.inbox import Inbox
+from nonrt_process.traces.router import make_router
 from nonrt_process.traces.rt_spans import RtSpans
 from nonrt_process.traces.server_tracer import (
     SCOPE,
@@ -43,9 +45,12 @@ class TracesPlugin(Plugin):
         self._log = context.log.getChild("traces")
         self._config = config
         self._inbox = Inbox()
-        folder = context.config.current.paths.data_dir / f"spans-{context.instance}"
-        self._spool = Spool(folder, self._log)
+        folder = context.config.current.paths.data_dir
+        self._spool = Spool(folder / f"spans-{context.instance}", self._log)
         self._statistics = Statistics(self._inbox, self._spool)
+        self._archive = Archive(
+            folder / f"spans-{context.instance}.sqlite3", context.clock, self._log
+        )
         self._exporter = self._make_exporter(context)
         host = socket.gethostname()
 
@@ -72,9 +77,13 @@ class TracesPlugin(Plugin):
             self._statistics,
             lambda pid: otlp.Origin.make(resource("rt_process", pid), RT_SCOPE, _version()),
             cycle_rate=lambda: _cycle_rate(context),
+            archive=self._archive,
         )
         super().__init__(
-            "traces", consumers=[self._consumer], metrics=[_Metrics(self._statistics, self._spool)]
+            "traces",
+            consumers=[self._consumer],
+            routers=[make_router(self._archive)],
+            metrics=[_Metrics(self._statistics, self._spool, self._archive)],
         )
         context.provide(ServerTracer, tracer)
         context.provide(SpanSink, InboxSpanSink(self._inbox, self._statistics, own_origin))
@@ -104,6 +113,7 @@ class TracesPlugin(Plugin):
     def start(self) -> None:
         """Take up what an earlier process left, begin to deliver."""
         self._spool.open()
+        self._archive.open()
         if self._exporter is not None:
             self._exporter.start()
 
@@ -113,13 +123,15 @@ class TracesPlugin(Plugin):
         if self._exporter is not None:
             self._exporter.stop()
         self._spool.close()
+        self._archive.store.close()
 
 
 class _Metrics:
     """What interfaces.TraceStatistics does not tell."""
 
-    def __init__(self, statistics: Statistics, spool: Spool) -> None:
+    def __init__(self, statistics: Statistics, spool: Spool, archive: Archive) -> None:
         self._statistics = statistics
+        self._archive = archive
         self._spool = spool
 
     def collect(self) -> Iterable[Metric]:
@@ -143,6 +155,18 @@ class _Metrics:
         )
         size.add_metric(["non_rt_process"], self._spool.size_bytes())
         yield size
+        kept = GaugeMetricFamily(
+            "mxrc_tracing_store_bytes", "Size of the store of spans", labels=["process"]
+        )
+        kept.add_metric(["non_rt_process"], self._archive.store.size_bytes())
+        yield kept
+        not_kept = CounterMetricFamily(
+            "mxrc_tracing_spans_not_stored",
+            "Spans that the store on this machine did not take; they were exported all the same",
+            labels=["process"],
+        )
+        not_kept.add_metric(["non_rt_process"], self._archive.dropped)
+        yield not_kept
 
 
 def _cycle_rate(context: Context) -> float | None:

@@ -14,12 +14,14 @@ import numpy.typing as npt
 from nonrt_process.batch import Batch
 from nonrt_process.consumer import Consumer
 from nonrt_process.traces import cycle_spans, otlp
-from nonrt_process.traces.cycle_spans import CycleSelector, encode_cycles
+from nonrt_process.traces.archive import Archive
+from nonrt_process.traces.cycle_spans import CycleSelector, cycle_ids, encode_cycles
 from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.mark import Mark
-from nonrt_process.traces.rt_encoder import NOTHING_CARRIED, Carried, RtEncoder
+from nonrt_process.traces.rt_encoder import NOTHING_CARRIED, Carried, Encoded, RtEncoder
 from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
+from nonrt_process.traces.template import Bytes, Numbers
 from shared.anchors import Anchors
 from shared.enums import EventKind
 from shared.layout import Records
@@ -47,6 +49,7 @@ class RtSpans(Consumer):
         make_origin: Callable[[int], otlp.Origin],
         carried: Callable[[int], Carried] = lambda _: NOTHING_CARRIED,
         cycle_rate: Callable[[], float | None] = lambda: None,
+        archive: Archive | None = None,
     ) -> None:
         super().__init__()
         self._spool = spool
@@ -55,6 +58,7 @@ class RtSpans(Consumer):
         self._make_origin = make_origin
         self._carried = carried
         self._cycle_rate = cycle_rate
+        self._archive = archive
         self._cycles: CycleSelector | None = None
         self._origins: dict[int, otlp.Origin] = {}
         self._pids: dict[int, int] = {}
@@ -100,6 +104,8 @@ class RtSpans(Consumer):
         """Take what is in the inbox into the spool."""
         own = self._inbox.take_all()
         if own:
+            if self._archive is not None:
+                self._archive.add(own)
             self._keep(otlp.request(own), len(own))
 
     def _keep(self, request: bytes, spans: int) -> None:
@@ -119,15 +125,66 @@ class RtSpans(Consumer):
         self._learn_pid()
         starts = self._anchors.realtime_array(cycles["wake_ns"])
         generation = self._segment.generation
-        return self._grouped(encode_cycles(cycles, generation, starts).spans, cycles["epoch"])
+        encoded = encode_cycles(cycles, generation, starts)
+        if self._archive is not None:
+            ids = cycle_ids(generation, cycles["cycle"])
+            ends = starts + (cycles["end_ns"] - cycles["wake_ns"])
+            self._archive.add(
+                self._finished(encoded, cycles["epoch"], ids[:, :16], ids[:, 16:], starts, ends, [])
+            )
+        return self._grouped(encoded.spans, cycles["epoch"])
 
     def _encode(self, spans: Records) -> bytes:
         """A request with the spans of records of the event dtype, shape (n,)."""
         assert self._anchors is not None, "attached"
         assert self._encoder is not None
         self._learn_pid()
-        encoded = self._encoder.encode(spans, self._anchors.realtime_array(spans["start_ns"]))
+        starts = self._anchors.realtime_array(spans["start_ns"])
+        encoded = self._encoder.encode(spans, starts)
+        if self._archive is not None:
+            ends = starts + (np.maximum(spans["time_ns"], spans["start_ns"]) - spans["start_ns"])
+            ids, tasks = (spans["trace_id"], spans["span_id"]), spans["task_id"].tolist()
+            epochs = spans["epoch"]
+            self._archive.add(self._finished(encoded, epochs, *ids, starts, ends, tasks))
         return self._grouped(encoded.spans, spans["epoch"])
+
+    def _finished(
+        self,
+        encoded: Encoded,
+        epochs: npt.NDArray[np.uint32],
+        trace_ids: Bytes,
+        span_ids: Bytes,
+        starts: Numbers,
+        ends: Numbers,
+        tasks: list[bytes],
+    ) -> list[otlp.Finished]:
+        """For the archive. tasks: task ids of the records, empty: they have none."""
+        count = len(encoded.spans)
+        rows = zip(
+            encoded.spans,
+            encoded.labels,
+            epochs.tolist(),
+            np.ascontiguousarray(trace_ids).view("V16").ravel().tolist(),
+            np.ascontiguousarray(span_ids).view("V8").ravel().tolist(),
+            starts.tolist(),
+            ends.tolist(),
+            tasks or [b""] * count,
+            strict=True,
+        )
+        return [
+            otlp.Finished(
+                self._origin(epoch),
+                element,
+                trace_id,
+                span_id,
+                label.name,
+                label.task or task.decode("utf-8", "replace"),
+                label.error,
+                start,
+                end,
+            )
+            for element, label, epoch, trace_id, span_id, start, end, task in rows
+        ]
 
     def _grouped(self, spans: list[bytes], epochs: npt.NDArray[np.uint32]) -> bytes:
         """A request with spans by the process that made them."""

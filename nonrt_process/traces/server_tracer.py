@@ -89,10 +89,9 @@ def _finished(origin: otlp.Origin, span: ReadableSpan, context: SpanContext) -> 
     attributes = span.attributes or {}
     return otlp.Finished(
         origin,
-        encode(span, context),
+        otlp.field(2, encode(span, context)),
         context.trace_id.to_bytes(16, "big"),
         context.span_id.to_bytes(8, "big"),
-        span.parent.span_id.to_bytes(8, "big") if span.parent is not None else b"",
         span.name,
         str(attributes.get("task.id", "")),
         (span.status.description or str(attributes.get("error.type", "error"))) if failed else "",
@@ -222,10 +221,9 @@ class InboxSpanSink:
             [
                 otlp.Finished(
                     self._origin,
-                    _encode_finished(span),
+                    otlp.field(2, _encode_finished(span)),
                     span.trace_id,
                     span.span_id,
-                    span.parent_span_id,
                     span.name,
                     str(span.attributes.get("task.id", "")),
                     span.error or "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import signal
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ from shared.trace_context import (
     parse_traceparent,
 )
 from tests.integration.test_nonrt_process import ANY_TIMING, JSON, SERVING, NonRt, started_nonrt
-from tests.processes import Place, Running, kill, started_rt, wait_for, wait_for_state
+from tests.processes import BIN, Place, Running, kill, started_rt, wait_for, wait_for_state
 
 TASK = "/api/v1/task/start"
 AXES = 6
@@ -287,6 +288,21 @@ def test_a_request_moves_the_arm_and_is_seen_everywhere(place: Place) -> None:
             return lines if "TASK_COMPLETED" in codes else None
 
         lines = wait_for(traced, "log lines with the trace id")
+        kept = nonrt.get(f"/api/v1/traces/{trace_id}").json()["spans"]
+        assert {span["span_id"] for span in kept} == {span.span_id for span in spans}
+        (row,) = nonrt.get("/api/v1/traces", params={"task": "short_move"}).json()["traces"]
+        assert row["trace_id"] == trace_id
+        shown = subprocess.run(
+            [BIN / "mxrc", "trace", "show", trace_id],
+            env=place.environ | {"COLUMNS": "120"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout.splitlines()
+        assert [line.split()[0] for line in shown[1:]] == [
+            "POST", "task.execute", "sequence.run", "action.execute", "action.execute",
+        ]  # fmt: skip
         assert "TASK_STARTED" in [line["event.code"] for line in lines]
         ids = {span.span_id for span in spans}
         for line in lines:

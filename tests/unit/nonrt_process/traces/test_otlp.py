@@ -94,18 +94,20 @@ def test_request_groups_by_origin_and_keeps_order() -> None:
     items = [
         otlp.Finished(
             first if n % 3 else second,
-            otlp.span(
-                trace_id=bytes([1] * 16),
-                span_id=n.to_bytes(8, "big"),
-                parent_span_id=b"",
-                name=f"s{n}",
-                kind=1,
-                start_ns=1,
-                end_ns=2,
+            otlp.field(
+                2,
+                otlp.span(
+                    trace_id=bytes([1] * 16),
+                    span_id=n.to_bytes(8, "big"),
+                    parent_span_id=b"",
+                    name=f"s{n}",
+                    kind=1,
+                    start_ns=1,
+                    end_ns=2,
+                ),
             ),
             bytes([1] * 16),
             n.to_bytes(8, "big"),
-            b"",
             f"s{n}",
             "",
             "",

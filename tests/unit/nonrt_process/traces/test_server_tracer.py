@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from nonrt_process.interfaces import FinishedSpan
@@ -34,7 +34,7 @@ class Setup:
         )
 
     def spans(self) -> list[Span]:
-        return [Span.FromString(one.message) for one in self.inbox.take_all()]
+        return [ScopeSpans.FromString(one.element).spans[0] for one in self.inbox.take_all()]
 
 
 def attributes(found: Span) -> dict[str, Any]:
