@@ -6,11 +6,12 @@ import hashlib
 import json
 from typing import Any, Final
 
+from rt_process.law import find_law, law_name
 from rt_process.placement import Placement
 from shared.axes import axis_fields
 from shared.config import Config
 from shared.config.models.rt_schedule import RtScheduleConfig
-from shared.core import ffi, from_text
+from shared.core import ffi, from_text, lib
 from shared.datastore import cell_counts
 from shared.enums import DriverKind, OverrunPolicy, WaitMode
 from shared.segment import Geometry
@@ -33,18 +34,23 @@ _OVERRUN_POLICIES: Final = {
     "rebase": OverrunPolicy.REBASE,
     "safe": OverrunPolicy.SAFE,
 }
+_DRIVERS: Final = {
+    "simulated": DriverKind.SIMULATED,
+    "process_image": DriverKind.PROCESS_IMAGE,
+}
 _CRITICALITIES: Final = {"low": 0, "normal": 1, "high": 2}
 _ENTRY_NAME_BYTES: Final = int(ffi.typeof("struct mxrc_entry_config").fields[0][1].type.length)
 
 
 def shape_hash(config: Config) -> int:
-    """64 bits over what a generation cannot change: axes, schedule entries, keys of the data store.
+    """64 bits over what a generation cannot change: axes, schedule entries, law, data-store keys.
 
     A restart with another shape makes a new generation; limits of axes and defaults are not part.
     """
     shape = {
         "axes": [[axis.name, axis.unit] for axis in config.robot.axes],
         "entries": [entry.name for entry in config.rt_schedule.entries],
+        "law": law_name(config),
         "keys": [
             [key.name, key.type, key.unit, key.writer, key.critical, key.min, key.max]
             for key in config.datastore.keys
@@ -79,6 +85,7 @@ def make_geometry(config: Config) -> Geometry:
 def make_exec_config(config: Config, placement: Placement) -> Any:
     """A struct mxrc_exec_config *."""
     schedule = config.rt_schedule
+    driver = config.robot.driver
     live = live_fields(schedule)
     result = ffi.new(
         "struct mxrc_exec_config *",
@@ -100,7 +107,7 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
             "axis_count": len(config.robot.axes),
             "axis": [axis_fields(axis) for axis in config.robot.axes],
             "entry_count": len(schedule.entries),
-            "driver": int(DriverKind.SIMULATED),
+            "driver": int(_DRIVERS[driver.type]),
             "entry": [
                 {
                     "name": from_text(entry.name, _ENTRY_NAME_BYTES),
@@ -111,7 +118,14 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
                 }
                 for entry in schedule.entries
             ],
-            "simulated_time_constant_s": config.robot.driver.time_constant_ms / 1000,
+            "simulated_time_constant_s": driver.time_constant_ms / 1000,
+            "simulated_inertia": driver.inertia,
+            "simulated_damping": driver.damping,
+            "image_name": from_text(driver.name or "", int(lib.MXRC_TEXT_BYTES)),
+            "image_timeout_ns": round(driver.input_timeout_ms * 1e6),
+            "law": find_law(config),
+            "law_parameter_count": len(config.robot.law.parameters),
+            "law_parameters": config.robot.law.parameters,
             "thread_name": from_text(config.cpu_affinity.rt_process.thread_name, 16),
         },
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.core import ERROR_BYTES, MxrcError, error_buffer, ffi, lib, to_text
-from shared.enums import RtEvent
+from shared.enums import NameKind, RegionId, RtEvent
 from shared.segment import Segment
 
 _APPLY_TRIES = 100
@@ -24,11 +24,15 @@ class ExecutiveError(MxrcError):
     """The executive could not be made or started; the message is the core's."""
 
 
+class ExecutiveRefused(ExecutiveError):
+    """Configuration, law and driver do not fit together."""
+
+
 class Executive:
     """One RT thread. Used by the main thread only."""
 
     def __init__(self, segment: Segment, config: Any) -> None:
-        """Takes a struct mxrc_exec_config *; raises ExecutiveError."""
+        """Takes a struct mxrc_exec_config *; raises ExecutiveRefused."""
         self._of = segment
         self._segment = segment.raw  # the thread works in it: it must stay mapped
         self._live: Any = None
@@ -37,9 +41,13 @@ class Executive:
     def _make(self, config: Any) -> None:
         error = error_buffer()
         self._config = config
+        if config.law != ffi.NULL:  # 0 where the generation was made without that name
+            config.law_name = lib.mxrc_name_intern(
+                self._segment, int(RegionId.NAMES_RT), int(NameKind.LAW), config.law.name
+            )
         self._exec = lib.mxrc_exec_new(self._segment, config, error, ERROR_BYTES)
         if self._exec == ffi.NULL:
-            raise ExecutiveError(to_text(error))
+            raise ExecutiveRefused(to_text(error))
 
     def restore(self, restore: Any, say: Callable[[str], None]) -> bool:
         """Before start: a struct mxrc_exec_restore * to go on from where the segment has no state.

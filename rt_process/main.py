@@ -79,8 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(PROGRAM, str(error))
         return EX_CONFIG
     except MxrcError as error:
+        from rt_process.executive import ExecutiveRefused
+
         complain(PROGRAM, str(error))
-        return EX_FAILURE
+        return EX_CONFIG if isinstance(error, ExecutiveRefused) else EX_FAILURE
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -96,6 +98,7 @@ def _run(options: argparse.Namespace) -> int:
     from rt_process.executive import Executive
     from rt_process.memory_setup import place_segment, start_memory
     from rt_process.placement import plan
+    from rt_process.plant import await_plant
     from rt_process.recovery import find_checkpoint, has_state
     from rt_process.system import LinuxSystem
     from shared.config.machine import LinuxMachine
@@ -105,6 +108,7 @@ def _run(options: argparse.Namespace) -> int:
     placement = plan(config, system, machine)
     memory = start_memory(config, placement, machine)
     geometry = make_geometry(config)
+    await_plant(config)
     run_dir = config.paths.run_dir
     ensure_directory(run_dir, "the lock file", run_directory_mode(run_dir))
     lock_path = run_dir / f"{config.instance_name}.lock"
@@ -145,9 +149,11 @@ def _refuse_unlocked(config: Config, reason: Reason | None) -> None:
 
 def _fill(segment: Segment, config: Config, recovery: Recovery | None) -> int:
     """Make a created segment visible; returns the id of the checkpoint's name, 0 for none."""
+    from rt_process.law import law_name
     from shared.datastore import fill_directory
 
     names = Names(segment)
+    names.intern(NameKind.LAW, law_name(config))
     for axis in config.robot.axes:
         names.intern(NameKind.AXIS, axis.name)
     for entry in config.rt_schedule.entries:

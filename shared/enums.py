@@ -322,6 +322,30 @@ class DriverKind(IntEnum):
     """Drivers."""
 
     SIMULATED = lib.MXRC_DRIVER_SIMULATED
+    PROCESS_IMAGE = lib.MXRC_DRIVER_PROCESS_IMAGE
+
+
+class LawCommand(IntEnum):
+    """What the command of an axis means."""
+
+    POSITION = lib.MXRC_LAW_POSITION
+    EFFORT = lib.MXRC_LAW_EFFORT
+
+
+class ImageCommand(IntEnum):
+    """What the command of an axis means to a plant."""
+
+    SAFE = lib.MXRC_IMAGE_SAFE
+    POSITION = lib.MXRC_IMAGE_POSITION
+    EFFORT = lib.MXRC_IMAGE_EFFORT
+
+
+class ImageTake(IntEnum):
+    """What a plant found in its process image."""
+
+    HELD = lib.MXRC_IMAGE_HELD
+    TAKEN = lib.MXRC_IMAGE_TAKEN
+    STOPPED = lib.MXRC_IMAGE_STOPPED
 
 
 C_NAMES: Final[dict[type[IntEnum] | type[IntFlag], tuple[str, str]]] = {
@@ -353,6 +377,9 @@ C_NAMES: Final[dict[type[IntEnum] | type[IntFlag], tuple[str, str]]] = {
     OverrunPolicy: ("mxrc_overrun_policy", "MXRC_OVERRUN_"),
     SafeAction: ("mxrc_safe_action", "MXRC_SAFE_"),
     DriverKind: ("mxrc_driver_kind", "MXRC_DRIVER_"),
+    LawCommand: ("mxrc_law_command", "MXRC_LAW_"),
+    ImageCommand: ("mxrc_image_command", "MXRC_IMAGE_"),
+    ImageTake: ("mxrc_image_take", "MXRC_IMAGE_"),
 }
 """Enumeration -> its name in C and the prefix of its members there."""
 

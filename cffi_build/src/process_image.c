@@ -242,7 +242,13 @@ static int attach(struct mxrc_image *image, char *error, size_t error_bytes)
         return mxrc_fail(error, error_bytes, EINVAL, "%s: the plant has %u axes, robot.json has %u",
                          image->name, header->axes, image->axes);
     image->incarnation = mxrc_load_acquire(&header->incarnation);
-    return join(image, error, error_bytes);
+    return image->generation ? join(image, error, error_bytes) : 0;
+}
+
+int mxrc_image_probe(struct mxrc_image *image, const char *name, uint32_t axes, char *error,
+                     size_t error_bytes)
+{
+    return mxrc_image_attach(image, name, axes, 0, error, error_bytes);
 }
 
 int mxrc_image_attach(struct mxrc_image *image, const char *name, uint32_t axes,

@@ -139,6 +139,9 @@ int mxrc_image_read_outputs(struct mxrc_image *image, uint64_t now_ns,
 /* ENOENT: no plant has made it; EINVAL: other axes or layout; EBUSY: executives of another generation use it. */
 int mxrc_image_attach(struct mxrc_image *image, const char *name, uint32_t axes,
                       uint64_t generation, char *error, size_t error_bytes);
+/* The same for who only reads: without a part in it. */
+int mxrc_image_probe(struct mxrc_image *image, const char *name, uint32_t axes, char *error,
+                     size_t error_bytes);
 /* From the return on nothing of an older epoch is committed. ESTALE: a newer one has been admitted; EOVERFLOW above 32 bits. */
 int mxrc_image_admit(struct mxrc_image *image, uint64_t epoch);
 /* ESTALE: the epoch in the word is not this one, nothing was output. */

@@ -1,4 +1,4 @@
-"""robot.json: the axes of the machine, their limits, and the driver behind them."""
+"""robot.json: the axes of the machine, their limits, the control law, and the driver behind it."""
 
 from __future__ import annotations
 
@@ -7,27 +7,13 @@ from typing import Literal
 from pydantic import model_validator
 
 from shared.config.base import ConfigFile, ConfigModel, Fault, refuse, setting
+from shared.config.models.driver import Driver, Law
 from shared.config.models.names import ShortName
 
 MAX_AXES = 8
 _FAR = 1e9
 
 SafeAction = Literal["hold", "ramp", "goto"]
-
-
-class SimulatedDriver(ConfigModel):
-    """A simulated plant: each axis follows its set-point as a first-order lag."""
-
-    type: Literal["simulated"] = setting(
-        "simulated", meaning="Which driver.", trouble="An unknown driver is refused."
-    )
-    time_constant_ms: float = setting(
-        20.0,
-        gt=0,
-        le=10_000,
-        meaning="Time constant of the lag in ms.",
-        trouble="Long values make positions trail behind the set-points.",
-    )
 
 
 class Axis(ConfigModel):
@@ -117,12 +103,17 @@ class Axis(ConfigModel):
 
 
 class RobotConfig(ConfigFile):
-    """The axes of the machine, their limits, and the driver behind them."""
+    """The axes of the machine, their limits, the control law, and the driver behind it."""
 
-    driver: SimulatedDriver = setting(
-        default_factory=SimulatedDriver,
+    driver: Driver = setting(
+        default_factory=Driver,
         meaning="What the outputs go to.",
         trouble="An unknown driver is refused.",
+    )
+    law: Law = setting(
+        default_factory=Law,
+        meaning="The control law between set-points and outputs.",
+        trouble="What cannot be loaded is refused.",
     )
     axes: tuple[Axis, ...] = setting(
         min_length=1,

@@ -31,8 +31,9 @@ def _enum_names() -> list[str]:
 
     from tests.helpers import ROOT
 
+    names = ("layout.h", "law.h", "process_image.h", "api.h")
     folder = ROOT / "cffi_build/include/mxrc"
-    text = "".join((folder / name).read_text() for name in ("layout.h", "api.h"))
+    text = "".join((folder / name).read_text() for name in names)
     return re.findall(r"^(enum \w+) \{", text, re.MULTILINE)
 
 

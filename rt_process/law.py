@@ -1,0 +1,93 @@
+"""The control law of robot.json: found, checked, loaded or compiled, before all else starts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from shared.config import Config, ConfigError, Problem
+from shared.config.errors import Loc, json_path
+from shared.core import ERROR_BYTES, MxrcError, error_buffer, ffi, lib, to_text
+
+_LOADED: Final[dict[tuple[str, str, str], Any]] = {}
+"""Laws stay loaded for the life of the process: the real-time thread runs in them."""
+
+
+def find_law(config: Config) -> Any:
+    """A const struct mxrc_law *.
+
+    Raises:
+        ConfigError: it cannot be had; the problem names the place in robot.json and the reason.
+    """
+    law = config.robot.law
+    path = str(Path(config.directory, law.path)) if law.path is not None else ""
+    key = (law.type, path, law.symbol)
+    if key not in _LOADED:
+        try:
+            _LOADED[key] = _load(*key)
+        except MxrcError as error:
+            raise _refused(config, ("law", "path"), json.dumps(path), str(error)) from None
+    why = error_buffer()
+    count = len(law.parameters)
+    if lib.mxrc_law_check(_LOADED[key], count, why, ERROR_BYTES):
+        raise _refused(config, ("law", "parameters"), f"{count} numbers", to_text(why))
+    return _LOADED[key]
+
+
+def law_name(config: Config) -> str:
+    """The name that the law gives itself: in logs, and before its state in the state block."""
+    return to_text(find_law(config).name)
+
+
+def _refused(config: Config, loc: Loc, found: str, why: str) -> ConfigError:
+    file = str(Path(config.directory) / "robot.json")
+    return ConfigError([Problem(file, json_path(loc), found, why)])
+
+
+def _load(kind: str, path: str, symbol: str) -> Any:
+    if kind == "builtin":
+        return lib.mxrc_law_builtin(symbol.encode())
+    if kind == "numba":
+        return _compile(Path(path), symbol)
+    error = error_buffer()
+    law = ffi.new("const struct mxrc_law **")
+    if lib.mxrc_law_load(path.encode(), symbol.encode(), law, error, ERROR_BYTES):
+        raise MxrcError(to_text(error))
+    return law[0]
+
+
+def _compile(path: Path, symbol: str) -> Any:
+    """Runs the file, as a module of its own, and compiles what `symbol` is in it."""
+    from types import ModuleType
+
+    from shared.config.json_file import read_file
+    from shared.law import ControlLaw, LawRefused
+
+    try:
+        text, _ = read_file(path)
+    except ConfigError as error:
+        raise MxrcError(
+            "; ".join(f"{one.value}: {one.allowed}" for one in error.problems)
+        ) from None
+    owner = path.stat().st_uid
+    if owner not in (0, _uid()):
+        raise MxrcError(f"belongs to user {owner}: must belong to root or to this process's user")
+    module = ModuleType(f"mxrc_law_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102  # the owner's own
+    except Exception as error:  # noqa: BLE001  # whatever the file does wrong is its author's
+        raise LawRefused(f"running the file failed: {type(error).__name__}: {error}") from None
+    law = getattr(module, symbol, None)
+    if not isinstance(law, ControlLaw):
+        raise LawRefused(f"has no function {symbol} under @control_law (shared.law)")
+    return law.compile().raw
+
+
+def _uid() -> int:
+    import os
+
+    return os.geteuid()
