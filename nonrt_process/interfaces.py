@@ -196,6 +196,13 @@ class Accepted:
     trace_id: str
 
 
+class RequestContexts(Protocol):
+    """What came with the requests that started executions (tasks plugin)."""
+
+    def carried(self, execution_id: int) -> tuple[str, str]:
+        """W3C tracestate and baggage headers; ("", "") for an execution that is not known."""
+
+
 class TaskService(Protocol):
     """Accepts, remembers and dispatches tasks (tasks plugin). Infos are JSON-ready objects."""
 

@@ -180,6 +180,13 @@ class Journal:
             ).fetchone()
         return None if row is None else str(row[0])
 
+    def carried(self, execution_id: int) -> tuple[str, str]:
+        """tracestate and baggage of the request; empty when there is no such execution."""
+        query = "SELECT tracestate, baggage FROM execution WHERE execution_id = ?"
+        with self.store.read() as connection:
+            row = connection.execute(query, (execution_id,)).fetchone()
+        return (row[0], row[1]) if row is not None else ("", "")
+
     def newest(self, task_id: str) -> dict[str, Any] | None:
         """Row of the newest execution of a task id."""
         with self.store.read() as connection:

@@ -11,6 +11,7 @@ from nonrt_process.interfaces import (
     Finding,
     HealthStatus,
     ProcessName,
+    RequestContexts,
     TaskService,
 )
 from nonrt_process.plugins import Plugin
@@ -58,6 +59,7 @@ class TasksPlugin(Plugin):
             health_checks=[_JournalCheck(self._journal)],
         )
         context.provide(TaskService, self._tasks)
+        context.provide(RequestContexts, self._tasks)
 
     def start(self) -> None:
         """Open the journal and go on with what it holds."""

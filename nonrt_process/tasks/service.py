@@ -168,6 +168,15 @@ class Tasks:
         """Accepted tasks that RT has not been sent yet."""
         return self._book.depth()
 
+    def carried(self, execution_id: int) -> tuple[str, str]:
+        """See interfaces.RequestContexts."""
+        if not 0 < execution_id < 1 << 63:
+            return "", ""
+        try:
+            return self._journal.carried(execution_id)
+        except StoreError:
+            return "", ""
+
     # ---- ending --------------------------------------------------------------------------------
 
     def cancel(self, task_id: str) -> dict[str, Any]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from nonrt_process.context import Context
-from nonrt_process.interfaces import ServerTracer, SpanSink, TraceStatistics
+from nonrt_process.interfaces import RequestContexts, ServerTracer, SpanSink, TraceStatistics
 from nonrt_process.plugins import Plugin
 from nonrt_process.traces import otlp
 from nonrt_process.traces.archive import Archive
 from nonrt_process.traces.exporter import Exporter, HttpTransport
 from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.router import make_router
+from nonrt_process.traces.rt_encoder import NOTHING_CARRIED, Carried
 from nonrt_process.traces.rt_spans import RtSpans
 from nonrt_process.traces.server_tracer import (
     SCOPE,
@@ -27,6 +29,7 @@ from nonrt_process.traces.server_tracer import (
 )
 from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
+from shared.trace_context import parse_baggage
 
 NAMESPACE: Final = "mxrc"
 RT_SCOPE: Final = "mxrc.rt"
@@ -76,6 +79,7 @@ class TracesPlugin(Plugin):
             self._inbox,
             self._statistics,
             lambda pid: otlp.Origin.make(resource("rt_process", pid), RT_SCOPE, _version()),
+            carried=_carried_with(context),
             cycle_rate=lambda: _cycle_rate(context),
             archive=self._archive,
         )
@@ -167,6 +171,23 @@ class _Metrics:
         )
         not_kept.add_metric(["non_rt_process"], self._archive.dropped)
         yield not_kept
+
+
+def _carried_with(context: Context) -> Callable[[int], Carried]:
+    """By execution id; the last ones are remembered."""
+
+    @lru_cache(maxsize=4096)
+    def carried(execution_id: int) -> Carried:
+        contexts = context.get(RequestContexts)
+        if contexts is None:
+            return NOTHING_CARRIED
+        tracestate, baggage = contexts.carried(execution_id)
+        if not (tracestate or baggage):
+            return NOTHING_CARRIED
+        members, _ = parse_baggage([baggage])
+        return Carried(tracestate, {key: member.value for key, member in members.items()})
+
+    return carried
 
 
 def _cycle_rate(context: Context) -> float | None:

@@ -290,6 +290,14 @@ def test_a_request_moves_the_arm_and_is_seen_everywhere(place: Place) -> None:
         lines = wait_for(traced, "log lines with the trace id")
         kept = nonrt.get(f"/api/v1/traces/{trace_id}").json()["spans"]
         assert {span["span_id"] for span in kept} == {span.span_id for span in spans}
+        raw = nonrt.get(f"/api/v1/traces/{trace_id}", params={"format": "otlp-json"}).json()
+        states = {
+            span["name"]: span.get("traceState")
+            for resource in raw["resourceSpans"]
+            for scope in resource["scopeSpans"]
+            for span in scope["spans"]
+        }
+        assert states["task.execute"] == states["action.execute"] == "vendor=1"
         (row,) = nonrt.get("/api/v1/traces", params={"task": "short_move"}).json()["traces"]
         assert row["trace_id"] == trace_id
         shown = subprocess.run(
