@@ -12,9 +12,11 @@ import importlib
 import mmap
 import multiprocessing
 import os
+import secrets
 import struct
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.shared_memory import SharedMemory
@@ -28,7 +30,6 @@ from shared.ring import RingReader
 
 PACE_S = 100e-6
 REST = bytes(RECORD_BYTES - 8)
-NAME = f"mxrc-bench-{os.getpid()}"
 
 Send = Callable[[int], None]
 Receive = Callable[[], "int | None"]
@@ -39,6 +40,9 @@ class Way:
     """`open` in the receiver, before the sender exists; `sender` in the sender's process."""
 
     title = ""
+
+    def __init__(self) -> None:
+        self.name = f"mxrc-bench-{os.getpid()}-{secrets.token_hex(3)}"
 
     def open(self, stack: ExitStack) -> Receive:
         raise NotImplementedError
@@ -82,9 +86,9 @@ class Iceoryx2(Way):
     def _service(self) -> Any:
         iox2 = importlib.import_module("iceoryx2")
         iox2.set_log_level(iox2.LogLevel.Error)
-        self.node = iox2.NodeBuilder.new().create(iox2.ServiceType.Ipc)
+        node = iox2.NodeBuilder.new().create(iox2.ServiceType.Ipc)
         return (
-            self.node.service_builder(iox2.ServiceName.new(NAME))
+            node.service_builder(iox2.ServiceName.new(self.name))
             .publish_subscribe(Record)
             .subscriber_max_buffer_size(16384)
             .open_or_create()
@@ -115,9 +119,10 @@ class ZeroMq(Way):
 
     def open(self, stack: ExitStack) -> Receive:
         zmq = importlib.import_module("zmq")
+        context = stack.enter_context(zmq.Context())
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mxrc-bench-"))
         self.address = f"ipc://{folder}/socket"
-        socket = zmq.Context().socket(zmq.PULL)
+        socket = context.socket(zmq.PULL)
         socket.set_hwm(0)
         socket.bind(self.address)
         stack.callback(socket.close, 0)
@@ -179,14 +184,14 @@ class MessageQueue(Way):
     def open(self, stack: ExitStack) -> Receive:
         posix_ipc = importlib.import_module("posix_ipc")
         queue = posix_ipc.MessageQueue(
-            f"/{NAME}", posix_ipc.O_CREX, max_messages=10, max_message_size=RECORD_BYTES
+            f"/{self.name}", posix_ipc.O_CREX, max_messages=10, max_message_size=RECORD_BYTES
         )
         stack.callback(queue.close)
         stack.callback(queue.unlink)
         return lambda: int.from_bytes(queue.receive()[0][:8], "little")
 
     def sender(self) -> Send:
-        queue = importlib.import_module("posix_ipc").MessageQueue(f"/{NAME}")
+        queue = importlib.import_module("posix_ipc").MessageQueue(f"/{self.name}")
         return lambda stamp: queue.send(stamp.to_bytes(8, "little") + REST)
 
 
@@ -224,28 +229,45 @@ def compare(rounds: int = 5, count: int = 2000) -> tuple[list[Figure], list[str]
 
 def _measure(way: Way, count: int, here: int, there: int) -> tuple[float, list[int]]:
     """Median ns of a send, and ns of `count` ways."""
-    cost = mmap.mmap(-1, mmap.PAGESIZE)
+    shared = mmap.mmap(-1, mmap.PAGESIZE)  # cost of a send; from byte 8 on: stop, stopped
     with ExitStack() as stack:
-        receive = way.open(stack)
+        # First of all, so that threads which a way starts are where its callers are.
         stack.enter_context(pinned(here))
-
-        def work() -> None:
-            send = way.sender()
-            costs: list[int] = []
-            while True:
-                time.sleep(PACE_S)  # also for the threads of a way that has some
-                start = now_ns()
-                send(start)
-                if len(costs) < count // 2:
-                    costs.append(now_ns() - start)
-                    struct.pack_into("<d", cost, 0, median(costs[-101:]))
-
-        stack.enter_context(beside(work, there))
-        ways: list[int] = []
-        give_up = now_ns() + 10_000_000_000
-        while len(ways) < count + 100 and now_ns() < give_up:
-            stamp = receive()
-            if stamp is not None:
-                ways.append(now_ns() - stamp)
-        (sent,) = struct.unpack_from("<d", cost)
+        receive = way.open(stack)
+        with beside(lambda: _send(way, count, shared), there):
+            ways: list[int] = []
+            give_up = now_ns() + 10_000_000_000
+            while len(ways) < count + 100 and now_ns() < give_up:
+                stamp = receive()
+                if stamp is not None:
+                    ways.append(now_ns() - stamp)
+            (sent,) = struct.unpack_from("<d", shared)
+            shared[8] = 1
+            # It lets go of what it shares; the last record was read, so that it is not held up.
+            while not shared[9] and now_ns() < give_up:
+                time.sleep(0.001)
+    if len(ways) < count + 100:
+        raise OSError(f"only {len(ways)} of {count + 100} records came within 10 s")
     return sent, ways[100:]  # the first ones find nothing warm
+
+
+def _send(way: Way, count: int, shared: mmap.mmap) -> None:
+    try:
+        _send_until_stopped(way, count, shared)  # what it holds is let go of when it returns
+    except Exception:
+        traceback.print_exc()
+        raise
+    finally:
+        shared[9] = 1
+
+
+def _send_until_stopped(way: Way, count: int, shared: mmap.mmap) -> None:
+    send = way.sender()
+    costs: list[int] = []
+    while not shared[8]:
+        time.sleep(PACE_S)  # also for the threads of a way that has some
+        start = now_ns()
+        send(start)
+        if len(costs) < count // 2:
+            costs.append(now_ns() - start)
+            struct.pack_into("<d", shared, 0, median(costs[-101:]))

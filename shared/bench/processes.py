@@ -14,6 +14,7 @@ import numpy as np
 from shared.bench.figures import Figure, median, percentile
 from shared.bench.running import memory_mib, processor_seconds, running
 from shared.cli.supervisor import program
+from shared.core import MxrcError
 from shared.enums import CycleFlag, RegionId
 from shared.ring import RingReader
 
@@ -99,13 +100,16 @@ def cost(period_us: int = 1000, seconds: float = 10.0) -> list[Figure]:
     """
     hertz = 1_000_000 // period_us
     with running(period_us=period_us, nonrt=True) as here:
-        subprocess.run(
+        started = subprocess.run(
             [*program("mxrc", "shared.cli"), "task", "start", "demo"],
             env=dict(here.environ),
-            stdout=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
             check=False,
             timeout=20,
         )
+        if started.returncode:
+            raise MxrcError(f"the demo task does not start: {started.stderr.strip()}")
         time.sleep(2.0)
         assert here.nonrt is not None
         reader = RingReader(here.segment, RegionId.CYCLE_RING)

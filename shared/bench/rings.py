@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import time
-from functools import cache
+from contextlib import ExitStack
+from functools import cache, partial
 from typing import Any, Final
 
 import numpy as np
@@ -214,30 +216,37 @@ def _receive_python(place: Arena, count: int, ready: mmap.mmap) -> Any:
     return values
 
 
-def with_readers(readers: int, rounds: int = 15, count: int = 65536) -> list[Figure]:
-    """Publishing while so many C readers spin on the ring, on the other CPU."""
+def with_readers(readers: int, seconds: float = 1.0, count: int = 16384) -> list[Figure]:
+    """Publishing while so many C readers spin on the ring; they share the other CPU.
+
+    NaN when one of them has read nothing meanwhile: then they were not there.
+    """
     costs = []
-    with arena(SLOTS) as place, pinned(_here()):
+    counters = mmap.mmap(-1, mmap.PAGESIZE)
+    read = np.frombuffer(counters, dtype=np.uint64)
+    with arena(SLOTS) as place, pinned(_here()), ExitStack() as stack:
         lib.mxrc_bench_publish(place.first, 2 * SLOTS)
-        values, target = _numbers(1 << 16)
-
-        def spin() -> None:
-            while True:
-                lib.mxrc_bench_receive(place.first, len(values), target)
-
-        def measure(left: int) -> None:
-            if left == 0:
-                time.sleep(0.05)
-                for _ in range(rounds):
-                    costs.append(lib.mxrc_bench_publish(place.first, count) / count)
-                return
-            with beside(spin, _there(), urgent=False):
-                measure(left - 1)
-
-        measure(readers)
+        for index in range(readers):
+            stack.enter_context(beside(partial(_spin, place, read, index), _there(), urgent=False))
+        before = read.copy()
+        end = now_ns() + round(seconds * 1e9)
+        while now_ns() < end:
+            costs.append(lib.mxrc_bench_publish(place.first, count) / count)
+            time.sleep(0.0005)  # as a real-time thread must not take the CPU for itself
+        all_read = bool((read[:readers] > before[:readers]).all())
+        share = int(read[:readers].sum()) / (len(costs) * count)
+    title = f"publish, {readers} readers"
     return [
-        Figure(f"publish_readers.{readers}", f"publish, {readers} readers", median(costs), "ns")
+        Figure(f"publish_readers.{readers}", title, median(costs) if all_read else math.nan, "ns"),
+        Figure(f"readers_read.{readers}", f"{title}: read by them", 100 * share, "% of records"),
     ]
+
+
+def _spin(place: Arena, read: Any, index: int) -> None:
+    _, target = _numbers(64)
+    while True:
+        if lib.mxrc_bench_receive(place.first, 64, target) == 0:
+            read[index] += 64
 
 
 def _wait_for(ready: mmap.mmap) -> None:
