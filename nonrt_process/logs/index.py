@@ -33,7 +33,7 @@ from shared.sqlite_store import Schema, SqliteStore, StoreError
 RETENTION_NS: Final = 24 * 3600 * 10**9
 QUOTA_BYTES: Final = 4 << 30
 INTERVAL_S: Final = 0.25
-CHUNK: Final = 1 << 20
+CHUNK: Final = 1 << 22
 MAX_LINE: Final = 1 << 20
 ORDER_SLACK_NS: Final = 60 * 10**9
 LEVEL_WORD, PROCESS_WORD, TASK_WORD, TRACE_WORD = "mxqlvl", "mxqproc", "mxqtask", "mxqtrace"
