@@ -49,8 +49,16 @@ def _wait(what: str, began: int) -> None:
     time.sleep(0.001)
 
 
-def first_cycle(instance: str, environ: Mapping[str, str], before: int) -> tuple[int, float]:
-    """(pid, ms) from exec until a new RT process is PRIMARY. before: pid of the one until now."""
+def cpu_ms(pid: int) -> float:
+    """CPU time of the main thread: what does not grow with the load of the machine."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / NS_PER_MS
+
+
+def first_cycle(instance: str, environ: Mapping[str, str], before: int) -> tuple[int, float, float]:
+    """(pid, ms, ms of CPU) from exec until a new RT process is PRIMARY.
+
+    before: pid of the one until now.
+    """
     began = _now_ns()
     process = subprocess.Popen([str(BIN / "mxrc-rt")], env=dict(environ), stderr=subprocess.DEVNULL)
     while True:
@@ -60,7 +68,8 @@ def first_cycle(instance: str, environ: Mapping[str, str], before: int) -> tuple
             beat = int(status.heartbeat_ns)
             if int(status.pid) == process.pid != before and beat > began:
                 # The heartbeat of its first cycle, or of one a few periods later.
-                return process.pid, (int(status.started_ns) - began) / NS_PER_MS
+                cpu = cpu_ms(process.pid)
+                return process.pid, (int(status.started_ns) - began) / NS_PER_MS, cpu
         _wait("a cycle", began)
 
 
@@ -115,7 +124,8 @@ def main() -> None:
                 note("python -c pass", bare())
                 if rt:
                     _end(rt, signal.SIGKILL)
-                rt, took = first_cycle(instance, environ, rt)
+                rt, took, cpu = first_cycle(instance, environ, rt)
+                note("mxrc-rt: CPU of its main thread until then", cpu)
                 note("mxrc-rt: exec to first cycle" + ("" if run else ", nothing there"), took)
                 if nonrt:
                     _end(nonrt, signal.SIGKILL)

@@ -174,11 +174,14 @@ def test_kill_9_and_the_work_goes_on(up: Box) -> None:
     before = running(up)
     count = restarts(up, RT)
     began = time.monotonic()
+    up.run(sys.executable, "-c", "pass")
+    bare = time.monotonic() - began
+    began = time.monotonic()
     up.run("kill", "-9", str(before["pid"]))
     after = running(up, other_than=before["pid"])
     took = time.monotonic() - began
-    print(f"kill -9 to RUNNING, seen from outside: {took:.2f} s")
-    assert took < BOUND_S
+    print(f"kill -9 to RUNNING, seen from outside: {took:.2f} s; bare Python {bare:.2f} s")
+    assert took < max(BOUND_S, 60 * bare)  # a starved machine starts nothing in time
     assert restarts(up, RT) == count + 1
     assert after["generation"] == before["generation"]
     assert after["recovery"] == 1
