@@ -86,7 +86,7 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
     """A struct mxrc_exec_config *."""
     schedule = config.rt_schedule
     driver = config.robot.driver
-    live = live_fields(schedule)
+    live = live_fields(schedule, placement.auto_margin_us)
     result = ffi.new(
         "struct mxrc_exec_config *",
         {
@@ -138,11 +138,16 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
     return result
 
 
-def live_fields(schedule: RtScheduleConfig) -> dict[str, int]:
-    """The fields that mxrc_exec_config and mxrc_exec_live have in common."""
+def live_fields(
+    schedule: RtScheduleConfig, auto_margin_us: int = DEFAULT_SPIN_US
+) -> dict[str, int]:
+    """The fields that mxrc_exec_config and mxrc_exec_live have in common.
+
+    auto_margin_us: what "auto" was measured to be.
+    """
     margin = schedule.wait.spin_margin_us
     # "auto" is bounded like any margin: half of the period at most.
-    spin_us = min(DEFAULT_SPIN_US, schedule.period_us // 2) if margin == "auto" else margin
+    spin_us = min(auto_margin_us, schedule.period_us // 2) if margin == "auto" else margin
     return {
         "deadline_ns": schedule.period_us * 10 * schedule.deadline_percent,
         "spin_margin_ns": spin_us * 1000,
@@ -153,6 +158,6 @@ def live_fields(schedule: RtScheduleConfig) -> dict[str, int]:
     }
 
 
-def make_live(schedule: RtScheduleConfig) -> Any:
+def make_live(schedule: RtScheduleConfig, auto_margin_us: int = DEFAULT_SPIN_US) -> Any:
     """A struct mxrc_exec_live *."""
-    return ffi.new("struct mxrc_exec_live *", live_fields(schedule))
+    return ffi.new("struct mxrc_exec_live *", live_fields(schedule, auto_margin_us))

@@ -94,6 +94,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from rt_process.calibration import with_margin
     from rt_process.exec_config import make_exec_config, make_geometry
     from rt_process.executive import Executive
     from rt_process.memory_setup import place_segment, start_memory
@@ -107,6 +108,7 @@ def _run(options: argparse.Namespace) -> int:
     system, machine = LinuxSystem(), LinuxMachine()
     placement = plan(config, system, machine)
     memory = start_memory(config, placement, machine)
+    placement = with_margin(config, placement, system)
     geometry = make_geometry(config)
     await_plant(config)
     run_dir = config.paths.run_dir

@@ -39,7 +39,7 @@ class Placement:
     """What is in force for the RT thread and the main thread; policy as in sched(7).
 
     deadline_ns: runtime, deadline and period of SCHED_DEADLINE, else zero. machine: what the kernel
-    does for these CPUs.
+    does for these CPUs. auto_margin_us: what a spin margin "auto" means here.
     """
 
     policy: str
@@ -51,6 +51,7 @@ class Placement:
     configured: dict[str, Any] = field(default_factory=dict)
     deadline_ns: tuple[int, int, int] = (0, 0, 0)
     machine: dict[str, Any] = field(default_factory=dict)
+    auto_margin_us: int = 100
 
     @property
     def policy_number(self) -> int:
@@ -67,6 +68,7 @@ class Placement:
                 "isolation_mode": self.isolation,
                 "main_thread_cpu_cores": list(self.main_cpus),
                 **({"dl_ns": list(self.deadline_ns)} if any(self.deadline_ns) else {}),
+                "spin_margin_auto_us": self.auto_margin_us,
                 **self.machine,
             },
         }
@@ -82,7 +84,7 @@ def plan(config: Config, system: System, machine: Machine) -> Placement:
             cannot work at all; one line per reason, with the fix.
     """
     affinity = config.cpu_affinity.rt_process
-    _refuse_impossible(config, system)
+    refuse_impossible(config, system)
     reasons: list[Reason] = []
     cpus = _cpus(config, system, machine, reasons)
     policy, priority = _scheduling(affinity, system, reasons)
@@ -116,7 +118,8 @@ def plan(config: Config, system: System, machine: Machine) -> Placement:
     )
 
 
-def _refuse_impossible(config: Config, system: System) -> None:
+def refuse_impossible(config: Config, system: System) -> None:
+    """What cannot work however it is placed. Raises Refused."""
     real_time = config.cpu_affinity.rt_process.policy != "SCHED_OTHER"
     if config.rt_schedule.wait.mode == "busy" and real_time and system.throttling().in_force:
         raise Refused(

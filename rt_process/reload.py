@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from rt_process.exec_config import make_live
 from rt_process.numa_policy import MemoryPolicyInForce
-from rt_process.placement import Placement, move_thread, plan
+from rt_process.placement import Placement, move_thread, plan, refuse_impossible
 from rt_process.system import System
 from shared.config import Config, ConfigError, ConfigStore
 from shared.config.changes import with_settings
@@ -31,7 +32,7 @@ class Reloader:
     """Puts in force what may change while the process runs; `placement` and `memory` are in force.
 
     thread: id of the RT thread. log: writes an event of events.def. memory_changed: called after a
-    change of the memory policy. live: struct mxrc_exec_live of a schedule.
+    change of the memory policy.
     """
 
     def __init__(
@@ -48,7 +49,6 @@ class Reloader:
         log: Callable[..., None],
         set_memory: SetMemory,
         memory_changed: Callable[[], None] = lambda: None,
-        live: Callable[[RtScheduleConfig], Any] = make_live,
     ) -> None:
         self.placement = placement
         self.memory = memory
@@ -61,7 +61,6 @@ class Reloader:
         self._log = log
         self._set_memory = set_memory
         self._memory_changed = memory_changed
-        self._live = live
         self._candidate: Config | None = None
         self._planned: tuple[Placement, MemoryPolicyInForce] | None = None
         store.subscribe("rt_schedule", prepare=self._prepare_schedule, rollback=self._undo_schedule)
@@ -106,7 +105,15 @@ class Reloader:
         fields = ", ".join(f"{change.section}.json {change.json_path}" for change in changes)
         return True, f"configuration changed: {fields}"
 
+    def _live(self, schedule: RtScheduleConfig) -> Any:
+        return make_live(schedule, self.placement.auto_margin_us)
+
     def _prepare_schedule(self, _old: RtScheduleConfig, new: RtScheduleConfig) -> None:
+        if self._candidate is not None:
+            try:
+                refuse_impossible(self._candidate, self._system)
+            except Refused as error:
+                raise _refusal(self._candidate, str(error), "rt_schedule", "$.wait.mode") from error
         self._executive.apply(self._live(new))
 
     def _undo_schedule(self, old: RtScheduleConfig, _new: RtScheduleConfig) -> None:
@@ -118,7 +125,10 @@ class Reloader:
         if self._planned is not None:
             return
         try:
-            planned = plan(self._candidate, self._system, self._machine)
+            planned = replace(
+                plan(self._candidate, self._system, self._machine),
+                auto_margin_us=self.placement.auto_margin_us,
+            )
             memory = self._set_memory(self._candidate, planned)
             move_thread(planned, self._thread(), self._system)
         except Refused as error:
@@ -147,6 +157,8 @@ class Reloader:
         self._planned = None
 
 
-def _refusal(config: Config, reason: str) -> ConfigError:
-    file = str(config.directory / "cpu_affinity.json")
-    return ConfigError([Problem(file, "$.rt_process", "a placement", f"cannot be had: {reason}")])
+def _refusal(
+    config: Config, reason: str, stem: str = "cpu_affinity", path: str = "$.rt_process"
+) -> ConfigError:
+    file = str(config.directory / f"{stem}.json")
+    return ConfigError([Problem(file, path, "a placement", f"cannot be had: {reason}")])

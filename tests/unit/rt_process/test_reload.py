@@ -116,3 +116,38 @@ def test_a_placement_that_is_not_to_be_had_is_refused(production: Files) -> None
     text = setup.reloader.reload()
     assert "CAP_SYS_NICE" in text
     assert THREAD not in setup.system.scheduler
+
+
+def test_busy_waiting_is_refused_live_where_throttling_is_in_force(files: Files) -> None:
+    setup = Setup(files)
+    files.change("rt_schedule", lambda document: document["wait"].update(mode="busy"))
+    assert "sched_rt_runtime_us" in setup.reloader.reload()
+    assert setup.applied == []
+    assert setup.store.current.rt_schedule.wait.mode == "sleep"
+
+
+def test_a_new_memory_policy_is_set_and_announced(files: Files) -> None:
+    setup = Setup(files)
+
+    def edit(document: dict[str, dict[str, object]]) -> None:
+        document["rt_process"] |= {"memory_policy": "BIND", "numa_node": 1, "strict_binding": True}
+
+    files.change("numa_binding", edit)
+    assert "numa_binding.json" in setup.reloader.reload()
+    assert setup.numa.in_force == ("BIND", (1,))
+    assert ("memory",) in setup.logged
+    setup.numa.refuses = True
+    files.change("numa_binding", lambda document: document["rt_process"].update(numa_node=0))
+    assert "strict_binding" in setup.reloader.reload()
+    assert setup.reloader.memory.target == 1
+
+
+def test_a_change_from_outside_is_whole_or_nothing(files: Files) -> None:
+    setup = Setup(files)
+    bad = {"cpu_affinity": {"rt_process": {"priority": 60, "cpu_cores": [77]}}}
+    ok, text = setup.reloader.change(bad, "request")
+    assert (ok, THREAD in setup.system.scheduler) == (False, False)
+    assert "must be a CPU that exists" in text
+    good = {"cpu_affinity": {"rt_process": {"priority": 60}}}
+    assert setup.reloader.change(good, "request")[0]
+    assert setup.system.scheduler[THREAD] == (os.SCHED_FIFO, 60)
