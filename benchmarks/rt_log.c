@@ -29,7 +29,9 @@ static void calls(uint32_t message_id)
 static void formatted(void)
 {
     for (uint32_t i = 0; i < CALLS; i++) {
-        snprintf(text, sizeof text, "Deadline miss: outputs committed %.3f us after the deadline, woke %.3f us late, worked %.3f us",
+        snprintf(text, sizeof text,
+                 "Deadline miss: outputs committed %.3f us after the deadline, woke %.3f us late, "
+                 "worked %.3f us",
                  1.5 + i, 2.5, 3.5);
         __asm__ volatile("" ::"r"(text) : "memory");
     }
@@ -96,8 +98,10 @@ int main(void)
         plain = fmin(plain, middle - began);
         logging = fmin(logging, now() - middle);
     }
-    printf("{\"call_ns\": %.1f, \"below_threshold_ns\": %.2f, \"left_out_ns\": %.1f, \"snprintf_ns\": %.1f, "
-           "\"ratio_to_snprintf\": %.3f, \"body_us\": %.2f, \"ten_calls_ns_per_cycle\": %.0f, \"ten_calls_percent\": %.3f}\n",
+    printf("{\"call_ns\": %.1f, \"below_threshold_ns\": %.2f, \"left_out_ns\": %.1f, "
+           "\"snprintf_ns\": %.1f, "
+           "\"ratio_to_snprintf\": %.3f, \"body_us\": %.2f, \"ten_calls_ns_per_cycle\": %.0f, "
+           "\"ten_calls_percent\": %.3f}\n",
            call, below, storm, print, call / print, plain / 1e3, logging - plain,
            100 * (logging - plain) / plain);
     exec_done(exec);

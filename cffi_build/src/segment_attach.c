@@ -125,7 +125,8 @@ static int retire_locked(struct mxrc_segment *segment, char *error, size_t error
                          segment->name, segment->generation);
     }
     if (mxrc_member_live(segment, segment->member, &pid) >= 0) {
-        mxrc_member_release(segment); /* under the lock: of several that end at once the last retires */
+        mxrc_member_release(
+            segment); /* under the lock: of several that end at once the last retires */
         return mxrc_fail(error, error_bytes, MXRC_OPEN_BUSY,
                          "shared memory %s stays: RT process %u is attached too", segment->name,
                          pid);

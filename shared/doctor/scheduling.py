@@ -1,4 +1,4 @@
-"""Rights and limits of real-time scheduling: throttling, group scheduling, rlimits, capabilities."""
+"""Rights and limits of real-time scheduling: throttling, groups, rlimits, capabilities."""
 
 from __future__ import annotations
 

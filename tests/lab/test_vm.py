@@ -42,16 +42,34 @@ def site(folder: Path) -> None:
     found = ["--find-links", str(wheels)]
     try:
         subprocess.run(
-            [*pip, "install", "--target", str(folder / "site"), "--no-compile", "--no-index"]
-            + [*target, *found, str(own)],
+            [
+                *pip,
+                "install",
+                "--target",
+                str(folder / "site"),
+                "--no-compile",
+                "--no-index",
+                *target,
+                *found,
+                str(own),
+            ],
             **run,  # type: ignore[call-overload]
         )
     except subprocess.CalledProcessError:
         shutil.rmtree(folder / "site", ignore_errors=True)
         subprocess.run([*pip, "download", "-d", str(wheels), *target, *found, str(own)], **run)  # type: ignore[call-overload]
         subprocess.run(
-            [*pip, "install", "--target", str(folder / "site"), "--no-compile", "--no-index"]
-            + [*target, *found, str(own)],
+            [
+                *pip,
+                "install",
+                "--target",
+                str(folder / "site"),
+                "--no-compile",
+                "--no-index",
+                *target,
+                *found,
+                str(own),
+            ],
             **run,  # type: ignore[call-overload]
         )
     if sys.version_info[:2] == (3, 11):

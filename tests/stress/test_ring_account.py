@@ -108,7 +108,7 @@ def test_a_mistake_is_found(core: Path, mistake: str, tmp_path: Path) -> None:
         path = wrong / "src" / "ring.c"
         text = path.read_text(encoding="utf-8")
         assert text.count(change[0]) == 1
-        path.write_text(text.replace(*change), encoding="utf-8")
+        path.write_text(text.replace(change[0], change[1]), encoding="utf-8")
     program = _build(wrong, "wrong", *flags)
 
     # A race: it shows in most runs, not in every one.

@@ -236,10 +236,11 @@ struct mxrc_exec_config {
     uint64_t heartbeat_timeout_ns;
     uint32_t sched_policy; /* SCHED_* number of the RT thread */
     uint32_t priority;
-    uint64_t cpu_mask[16];  /* CPUs of the RT thread, all zero: as inherited */
+    uint64_t cpu_mask[16];     /* CPUs of the RT thread, all zero: as inherited */
     uint64_t standby_mask[16]; /* other CPUs that it may use while it is STANDBY */
-    uint64_t stall_timeout_ns; /* a PRIMARY silent for longer is taken over from; three cycles at least */
-    uint32_t standby; /* 1: where another process is PRIMARY, wait for its lease; 0: EBUSY */
+    uint64_t
+        stall_timeout_ns; /* a PRIMARY silent for longer is taken over from; three cycles at least */
+    uint32_t standby;     /* 1: where another process is PRIMARY, wait for its lease; 0: EBUSY */
     uint32_t reserved1;
     uint64_t dl_runtime_ns; /* of SCHED_DEADLINE, else 0 */
     uint64_t dl_deadline_ns;
@@ -255,12 +256,14 @@ struct mxrc_exec_config {
     double simulated_damping; /* N m s/rad or N s/m */
     char image_name[MXRC_TEXT_BYTES]; /* of driver PROCESS_IMAGE */
     uint64_t image_timeout_ns;        /* inputs of the plant that are older are a fault */
-    const struct mxrc_law *law; /* NULL: position_servo; must stay where it is as long as the executive */
-    uint32_t law_name;          /* interned, for the log; 0: none */
+    const struct mxrc_law
+        *law;          /* NULL: position_servo; must stay where it is as long as the executive */
+    uint32_t law_name; /* interned, for the log; 0: none */
     uint32_t law_parameter_count;
     double law_parameters[MXRC_LAW_PARAMETERS];
     char thread_name[16];
-    uint32_t ignore_state; /* 1: begin anew whatever the state block says (enable_state_recovery false) */
+    uint32_t
+        ignore_state; /* 1: begin anew whatever the state block says (enable_state_recovery false) */
     uint32_t reserved0;
 };
 
@@ -307,13 +310,15 @@ struct mxrc_exec *mxrc_exec_new(struct mxrc_segment *segment, const struct mxrc_
 int mxrc_exec_start(struct mxrc_exec *exec, char *error, size_t error_bytes);
 /* Before start: go on from this where the segment has no valid state block. The set-points become the measured positions, so that
  * nothing moves at the start; an axis that is elsewhere than its checkpoint says is logged. Tasks are not part of it. 0 or EINVAL. */
-int mxrc_exec_restore(struct mxrc_exec *exec, const struct mxrc_exec_restore *restore, char *error, size_t error_bytes);
+int mxrc_exec_restore(struct mxrc_exec *exec, const struct mxrc_exec_restore *restore, char *error,
+                      size_t error_bytes);
 int mxrc_exec_running(const struct mxrc_exec *exec);        /* 1 while the thread has not ended */
 int mxrc_exec_join(struct mxrc_exec *exec, int timeout_ms); /* 0 ended, ETIMEDOUT */
 /* 0: ended by STOP. EAGAIN: handed over as asked; a new executive in this process becomes STANDBY. ESTALE: another process
  * has taken over while this one stood still. Else an errno. */
 int mxrc_exec_result(const struct mxrc_exec *exec);
-const char *mxrc_exec_reason(const struct mxrc_exec *exec); /* of the result; "": none; after the thread has ended */
+const char *mxrc_exec_reason(
+    const struct mxrc_exec *exec); /* of the result; "": none; after the thread has ended */
 void mxrc_exec_free(struct mxrc_exec *exec);
 /* Asks the PRIMARY, which this process is, to hand over to a STANDBY (index of the member) at the end of a cycle. 0; EINVAL: not
  * such a STANDBY; EBUSY: another hand-over is under way; EPERM: this process is not PRIMARY. */
@@ -343,7 +348,8 @@ struct mxrc_fake_clock {
 };
 int mxrc_exec_use_clock(struct mxrc_exec *exec, struct mxrc_fake_clock *clock);
 int mxrc_exec_begin(struct mxrc_exec *exec, char *error, size_t error_bytes);
-int mxrc_exec_cycle(struct mxrc_exec *exec); /* 0 go on, 1 ended by STOP, else as mxrc_exec_result */
+int mxrc_exec_cycle(
+    struct mxrc_exec *exec); /* 0 go on, 1 ended by STOP, else as mxrc_exec_result */
 void mxrc_exec_end(struct mxrc_exec *exec);
 
 /* State table of the contract: the next state, or -1 where the event is refused. `before` is the state SAFE_MODE was entered from. */
