@@ -169,9 +169,9 @@ def _scheduling(
         reasons.append(
             Reason(
                 f"SCHED_DEADLINE refused ({error}), the RT thread runs with SCHED_OTHER",
-                "the kernel takes a pinned deadline thread only in a cpuset partition whose CPUs "
-                "are all in cpu_cores, with CAP_SYS_NICE, and when runtime/period fits beside the "
-                "other deadline threads: `mxrc cpuset create`, or use SCHED_FIFO",
+                "the kernel takes a pinned deadline thread only in a cpuset partition of type root "
+                "whose CPUs are all in cpu_cores, with CAP_SYS_NICE, and when runtime/period fits "
+                "beside the other deadline threads: `mxrc cpuset create --root`, or use SCHED_FIFO",
             )
         )
         return "SCHED_OTHER", 0

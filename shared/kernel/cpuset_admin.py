@@ -37,10 +37,16 @@ def _write(files: KernelFiles, path: Path, value: str) -> None:
         ) from None
 
 
-def create_cpuset(files: KernelFiles, cpus: frozenset[int], name: str = DEFAULT_NAME) -> str:
+def create_cpuset(
+    files: KernelFiles,
+    cpus: frozenset[int],
+    name: str = DEFAULT_NAME,
+    partition: str = "isolated",
+) -> str:
     """Make a cpuset that isolates `cpus`; returns what it is, for a person.
 
-    v2: a partition "isolated" ("root" where the kernel does not know that). v1: cpu_exclusive, and
+    v2: a partition "isolated" (no load balancing inside; "root" where the kernel does not know it)
+    or "root" (a scheduling domain of its own, which SCHED_DEADLINE needs). v1: cpu_exclusive, and
     no load balancing in the root cpuset, without which it is no scheduling domain of its own.
 
     Raises:
@@ -59,19 +65,22 @@ def create_cpuset(files: KernelFiles, cpus: frozenset[int], name: str = DEFAULT_
         raise CpusetError(f"{group} cannot be made: {error.strerror}: as root") from None
     try:
         if hierarchy.version == 2:
-            return _partition(files, hierarchy, group, shown)
+            kinds = ("isolated", "root") if partition == "isolated" else ("root",)
+            return _partition(files, hierarchy, group, shown, kinds)
         return _exclusive(files, hierarchy, group, shown)
     except CpusetError:
         files.path(group).rmdir()
         raise
 
 
-def _partition(files: KernelFiles, hierarchy: Hierarchy, group: Path, shown: str) -> str:
+def _partition(
+    files: KernelFiles, hierarchy: Hierarchy, group: Path, shown: str, kinds: tuple[str, ...]
+) -> str:
     mems = files.text(hierarchy.mount / "cpuset.mems.effective") or "0"
     _write(files, group / "cpuset.cpus", shown)
     _write(files, group / "cpuset.mems", mems)
     state = ""
-    for kind in ("isolated", "root"):
+    for kind in kinds:
         try:
             _write(files, group / "cpuset.cpus.partition", kind)
         except CpusetError:

@@ -29,6 +29,12 @@ def create(
         Optional[str],  # noqa: UP045
         typer.Option("--cpus", metavar="LIST", help="Such as 2-3 (default: as configured)."),
     ] = None,
+    root: Annotated[
+        bool,
+        typer.Option(
+            "--root", help="A partition of type root, not isolated: SCHED_DEADLINE needs it."
+        ),
+    ] = False,
     name: Name = _NAME,
     config_dir: ConfigDir = None,
     instance: Instance = None,
@@ -46,7 +52,7 @@ def create(
             chosen = parse_cpu_list(cpus)
         except ValueError:
             raise typer.BadParameter(f"{cpus!r} is not a list of CPUs such as 2-3") from None
-    typer.echo(create_cpuset(KernelFiles(), chosen, name))
+    typer.echo(create_cpuset(KernelFiles(), chosen, name, "root" if root else "isolated"))
 
 
 def remove(name: Name = _NAME) -> None:
