@@ -7,7 +7,6 @@ import signal
 import struct
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ class Seen:
 
 
 @pytest.fixture
-def counted(place: Place) -> Iterator[Place]:
+def counted(place: Place) -> Place:
     """A place whose processes count their calls of the heap."""
     compiler = require_tool("cc", "gcc")
     library = place.folder / "count_malloc.so"
@@ -197,7 +196,7 @@ def test_a_division_by_zero_does_not_wait_for_the_interpreter_lock(place: Place)
         member = segment.member_struct(segment.primary() or 0)
 
         def silent() -> bool:
-            return now_ns() - member.main_heartbeat_ns > 2_000_000_000
+            return bool(now_ns() - member.main_heartbeat_ns > 2_000_000_000)
 
         def ran_while_held() -> bool:
             wait_for(silent, "the interpreter lock to be held", COMPILE_S)
