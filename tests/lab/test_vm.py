@@ -29,52 +29,34 @@ FIFO, DEADLINE = 1, 6
 pytestmark = pytest.mark.timeout(BUILD_S + BOOT_S + 600)
 
 
+def pip(*arguments: str | Path, check: bool = True) -> bool:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", *map(str, arguments)],
+        cwd=ROOT,
+        check=check,
+        timeout=BUILD_S,
+    )
+    return done.returncode == 0
+
+
 def site(folder: Path) -> None:
     """mxrc and what it needs, as the guest's Python has to find it, in folder/site.tar."""
     wheels = CACHE / "wheels"
-    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
     for old in wheels.glob("mxrc-*.whl"):
         old.unlink()
-    run = {"cwd": ROOT, "check": True, "timeout": BUILD_S}
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", str(wheels), "."], **run)  # type: ignore[call-overload]
+    pip("wheel", "--no-deps", "--no-build-isolation", "-w", wheels, ".")
     (own,) = wheels.glob("mxrc-*.whl")
-    target = ["--python-version", GUEST_PYTHON, "--only-binary=:all:"]
-    found = ["--find-links", str(wheels)]
-    try:
-        subprocess.run(
-            [
-                *pip,
-                "install",
-                "--target",
-                str(folder / "site"),
-                "--no-compile",
-                "--no-index",
-                *target,
-                *found,
-                str(own),
-            ],
-            **run,  # type: ignore[call-overload]
-        )
-    except subprocess.CalledProcessError:
+    target = ("--python-version", GUEST_PYTHON, "--only-binary=:all:", "--find-links", wheels)
+    install = ("install", "--target", folder / "site", "--no-compile", "--no-index", *target, own)
+    if not pip(*install, check=False):
+        pip("download", "-d", wheels, *target, own)
         shutil.rmtree(folder / "site", ignore_errors=True)
-        subprocess.run([*pip, "download", "-d", str(wheels), *target, *found, str(own)], **run)  # type: ignore[call-overload]
-        subprocess.run(
-            [
-                *pip,
-                "install",
-                "--target",
-                str(folder / "site"),
-                "--no-compile",
-                "--no-index",
-                *target,
-                *found,
-                str(own),
-            ],
-            **run,  # type: ignore[call-overload]
-        )
+        pip(*install)
     if sys.version_info[:2] == (3, 11):
         subprocess.run(
-            [sys.executable, "-m", "compileall", "-q", str(folder / "site")], check=False
+            [sys.executable, "-m", "compileall", "-q", str(folder / "site")],
+            stdout=subprocess.DEVNULL,
+            check=False,
         )
     subprocess.run(["tar", "-C", str(folder), "-cf", str(folder / "site.tar"), "site"], check=True)
     shutil.rmtree(folder / "site")
