@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
 
 from nonrt_process.first_beats import FirstBeats, told_instance
@@ -19,6 +20,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from nonrt_process.process import run
 
-        return run(arguments, beats.stop)
+        status = run(arguments, beats.stop)
     finally:
         beats.stop()
+    if threading.active_count() > 1:
+        _leave(status)
+    return status
+
+
+def _leave(status: int) -> None:
+    """End without the interpreter's clean-up.
+
+    Everything is closed, but a consumer did not end in time. The interpreter would end its thread
+    inside whatever library that is in, and C++ answers this with abort().
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

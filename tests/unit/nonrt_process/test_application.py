@@ -213,3 +213,25 @@ def test_nothing_heavy_is_imported_before_the_heart_beats() -> None:
 def test_the_first_beat_needs_the_core_only() -> None:
     loaded = imported_by("nonrt_process.main")
     assert not loaded & {"argparse", "dataclasses", "json", "logging", "pathlib", "shared.segment"}
+
+
+@pytest.mark.parametrize("left_behind", [True, False])
+def test_a_thread_that_does_not_end_is_not_killed_by_the_interpreter(left_behind: bool) -> None:
+    """C++ libraries answer that with abort(), and the process seems to have crashed."""
+    code = f"""
+import atexit, sys, threading, time
+import nonrt_process.process
+from nonrt_process.main import main
+
+def run(arguments, heart_beats):
+    if {left_behind}:
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    return 7
+
+atexit.register(lambda: print("interpreter ended"))
+nonrt_process.process.run = run
+sys.exit(main([]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 7, done.stderr
+    assert ("interpreter ended" in done.stdout) == (not left_behind)
