@@ -238,21 +238,29 @@ static void test_stop(int die)
     arena_kill();
 }
 
-/* A standby that was paused with everything else does not judge; the PRIMARY goes on. */
+/* A standby that was paused with everything else does not judge; the PRIMARY goes on. One that judged by the
+ * age of the heartbeat alone would take over each time. On a starved machine a PRIMARY can be silent for
+ * long after it was continued, and is then taken over rightly: that may happen now and then. */
 static void test_pause(void)
 {
+    enum { PAUSES = 6 };
+    uint64_t taken = 0;
     arena_begin(2, 0);
     if (settle("pause")) {
-        uint64_t epoch = epoch_now();
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < PAUSES; i++) {
+            uint64_t epoch = epoch_now();
             for (int k = 0; k < 2; k++)
-                kill(rt_pids[k], SIGSTOP);
+                if (rt_pids[k])
+                    kill(rt_pids[k], SIGSTOP);
             rest(400000000);
             for (int k = 0; k < 2; k++)
-                kill(rt_pids[k], SIGCONT);
+                if (rt_pids[k])
+                    kill(rt_pids[k], SIGCONT);
             tend_for(150000000);
+            taken += epoch_now() != epoch;
         }
-        CHECK_EQUAL(epoch_now(), epoch);
+        printf("%d pauses of everything: %d take-overs\n", PAUSES, (int)taken);
+        CHECK(taken <= PAUSES / 2);
         check_account("pause");
     }
     arena_kill();
