@@ -126,6 +126,7 @@ def _run(options: argparse.Namespace) -> int:
         memory_report, memory_reason = lock_memory(segment)
         reasons += [memory_reason] if memory_reason else []
         _refuse_unlocked(config, memory_reason)
+        board = SegmentBoard(segment)  # before others see a PRIMARY, and ask it something
         warning = executive.start()
         if warning:
             reasons.append(Reason(warning, "see the configuration in cpu_affinity.json"))
@@ -134,7 +135,9 @@ def _run(options: argparse.Namespace) -> int:
             segment.retire(lock_path)  # nothing has happened in it
         raise
     return _supervise(
-        _Started(options, config, segment, lock_path, executive, placement, recovery, memory),
+        _Started(
+            options, config, segment, lock_path, executive, placement, recovery, memory, board
+        ),
         system,
         machine,
         {"memory": memory_report, "cpu_dma_latency_held": latency.held},
@@ -184,7 +187,9 @@ class _Started:
         placement: Placement,
         recovery: Recovery | None,
         memory: MemoryPolicyInForce,
+        board: SegmentBoard,
     ) -> None:
+        self.board = board
         self.options = options
         self.config = config
         self.segment = segment
@@ -211,8 +216,7 @@ def _supervise(
     from shared.config import ConfigError, ConfigStore
     from shared.config.overrides import overrides_path, read_overrides
 
-    segment, executive = started.segment, started.executive
-    board = SegmentBoard(segment)
+    segment, executive, board = started.segment, started.executive, started.board
     member = segment.member_struct(segment.member)
     planned = (*started.placement.reasons, *started.memory.reasons)
     fixed = [reason for reason in reasons if reason not in planned]

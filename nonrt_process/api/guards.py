@@ -7,6 +7,7 @@ but neither with a Host of ours (DNS rebinding keeps the foreign name) nor with 
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 from collections.abc import Callable, Iterable
@@ -19,6 +20,8 @@ from nonrt_process.api.problems import phrase, problem_response
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+READ_OFF_BYTES = 1 << 20
+READ_OFF_S = 0.5
 _OPEN_PATHS = ("/health",)  # probes and load balancers come with names of their own
 
 
@@ -84,7 +87,8 @@ class Guards:
         status, detail = refusal
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
         if scope["method"] not in SAFE_METHODS:
-            headers["Connection"] = "close"  # the body is not read
+            await _read_off(receive)
+            headers["Connection"] = "close"  # there may be more of it
         response = problem_response(status, phrase(status), detail, scope["path"], headers=headers)
         await response(scope, receive, send)
 
@@ -156,9 +160,24 @@ class Guards:
             await self._app(scope, count, watch)
         if taken > limit:
             detail = f"the body has more than the {limit} bytes that are allowed"
-            headers = {"Connection": "close"}  # what is left of the body is not read
+            await _read_off(receive)
+            headers = {"Connection": "close"}  # there may be more of it
             response = problem_response(413, phrase(413), detail, scope["path"], headers=headers)
             await response(scope, receive, send)
+
+
+async def _read_off(receive: Receive) -> None:
+    """Read a refused body, within limits.
+
+    Closing a connection with unread bytes in it resets it, and the client may lose the answer.
+    """
+    taken = 0
+    with suppress(asyncio.TimeoutError):
+        while taken < READ_OFF_BYTES:
+            message = await asyncio.wait_for(receive(), READ_OFF_S)
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return
+            taken += len(message.get("body", b""))
 
 
 def _wrong_type(headers: dict[bytes, list[str]]) -> tuple[int, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from nonrt_process.api.app import make_app
-from nonrt_process.api.guards import host_name, is_our_host
+from nonrt_process.api.guards import Guards, host_name, is_our_host
 from nonrt_process.application import Application
 from nonrt_process.interfaces import QueueFull, ServerTracer, current_trace
 from shared.clock import FakeClock
@@ -109,6 +110,27 @@ def problem(answer: Any, status: int) -> dict[str, Any]:
 
 
 # ---- guards ----
+
+
+def test_a_refused_body_is_read_off() -> None:
+    """Else closing the connection resets it, and the client may lose the answer."""
+    parts = [{"type": "http.request", "body": b"x", "more_body": more} for more in (True, False)]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return parts.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append((message, len(parts)))
+
+    async def never(*_: Any) -> None:
+        raise AssertionError("the application was asked")
+
+    guards = Guards(never, own_hosts=lambda: (), token=lambda: None, max_bytes=lambda: 100)
+    headers = [(b"host", b"localhost"), (b"content-type", b"text/plain")]
+    scope = {"type": "http", "method": "POST", "path": "/x", "headers": headers}
+    asyncio.run(guards(scope, receive, send))
+    assert (sent[0][0]["status"], sent[0][1]) == (415, 0)
 
 
 @pytest.mark.parametrize(
