@@ -19,6 +19,7 @@ void mxrc_image_write_inputs(struct mxrc_image *image, uint64_t time_ns, const d
     if (effort)
         memcpy(inputs.effort, effort, bytes);
     memcpy(image->position, position, bytes);
+    image->measured = 1;
 
     size_t skip = offsetof(struct mxrc_image_inputs, number);
     size_t half = sizeof inputs / 2;
@@ -87,9 +88,11 @@ int mxrc_image_read_outputs(struct mxrc_image *image, uint64_t now_ns,
                             struct mxrc_image_outputs *outputs)
 {
     int taken = take(image, now_ns);
-    if (!taken && !image->safe && now_ns > image->fresh_ns + image->watchdog_ns) {
+    int first = image->measured && image->held.axes == 0; /* nothing was in force yet */
+    if (!taken && (first || (!image->safe && now_ns > image->fresh_ns + image->watchdog_ns))) {
         image->safe = 1;
         hold(image, &image->held);
+        image->held.axes = image->axes;
     }
     *outputs = image->held;
     return image->safe ? MXRC_IMAGE_STOPPED : taken ? MXRC_IMAGE_TAKEN : MXRC_IMAGE_HELD;

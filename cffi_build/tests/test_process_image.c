@@ -118,6 +118,16 @@ static void test_watchdog(void)
     CHECK(out.command[0] == 7); /* where it was then */
     mxrc_image_commit(&executive, 0, 2, 2, 2, MXRC_IMAGE_POSITION, command);
     CHECK_EQUAL(mxrc_image_read_outputs(&plant, 200001002, &out), MXRC_IMAGE_TAKEN);
+    /* One that starts holds its axes where it finds them. */
+    struct mxrc_image_outputs begin;
+    mxrc_image_close(&plant);
+    CHECK_EQUAL(create(&plant), 0);
+    mxrc_image_write_inputs(&plant, 1, at, at, NULL);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 1, &begin), MXRC_IMAGE_STOPPED);
+    CHECK(begin.kind == MXRC_IMAGE_SAFE && begin.command[0] == 7);
+    mxrc_image_write_inputs(&plant, 2, later, later, NULL);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 2, &begin), MXRC_IMAGE_STOPPED);
+    CHECK(begin.command[0] == 7);
     /* One that starts later does not act on what was committed to the one before. */
     mxrc_image_commit(&executive, 0, 2, 3, 3, MXRC_IMAGE_POSITION, command);
     mxrc_image_close(&plant);

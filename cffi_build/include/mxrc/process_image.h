@@ -106,7 +106,7 @@ struct mxrc_image {
     uint64_t seen;     /* plant: the word that was judged last */
     uint64_t fresh_ns; /* plant: when the last commit was taken */
     uint32_t safe; /* plant: outputs are safe since commits stopped; nothing was taken yet, too */
-    uint32_t reserved1;
+    uint32_t measured;                /* plant: inputs were written */
     double position[MXRC_IMAGE_AXES]; /* plant: as written last */
     struct mxrc_image_outputs held;   /* plant: in force */
 };
