@@ -76,6 +76,7 @@ def test_installed_resources_come_first(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "shared" / "data" / "config").mkdir(parents=True)
     (tmp_path / "config").mkdir()
     monkeypatch.setattr(shared.resources, "_PACKAGE", tmp_path / "shared")
+    monkeypatch.setattr(shared.resources, "_DATA", tmp_path / "shared" / "data")
     assert resource_path("config") == tmp_path / "shared" / "data" / "config"
 
 
