@@ -69,6 +69,8 @@ class _Position:
 
     def read(self, limit: int) -> Batch | None:
         """What is new, at most `limit` events and cycles; None when there is nothing."""
+        if not self._news():
+            return None
         parts, lanes, keys = [], [], []
         lost_events = lost_cycles = 0
         ranges = {}
@@ -99,6 +101,12 @@ class _Position:
         return Batch(
             self.segment.generation, events, numbers, cycles, lost_events, lost_cycles, ranges
         )
+
+    def _news(self) -> bool:
+        """Most turns find nothing: they must cost little."""
+        if self.cycles is not None and self.cycles.head != self.cycles.cursor:
+            return True
+        return any(reader.head != reader.cursor for reader in self.lanes.values())
 
     def store_user(self, words: list[int]) -> None:
         if self._table is not None:

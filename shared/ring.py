@@ -41,6 +41,7 @@ class RingReader:
         self._lost = ffi.new("uint64_t *")
         self.dtype = ring_dtype(region)
         self.region = int(region)
+        self._nothing = Read(np.empty(0, dtype=self.dtype), 0)
 
     @property
     def cursor(self) -> int:
@@ -71,10 +72,10 @@ class RingReader:
 
     def read(self, max_records: int = 4096) -> Read:
         """Up to `max_records` records from the cursor on; the cursor moves behind them."""
-        waiting = max(0, self.head - self.cursor)
-        out = np.empty(min(max_records, waiting, self.capacity), dtype=self.dtype)
-        if not len(out):
-            return Read(out, 0)
+        waiting = min(max_records, self.head - self.cursor, self.capacity)
+        if waiting <= 0:
+            return self._nothing
+        out = np.empty(waiting, dtype=self.dtype)
         before = self.lost
         count = int(
             lib.mxrc_ring_read(
