@@ -39,6 +39,34 @@ def line(sample: Sample) -> str:
     )
 
 
+def summary(sample: Sample) -> Text:
+    """As `table`, in lines of about 80 columns and without the axes."""
+    from rich.text import Text
+
+    text = Text(f"mxrc {sample.instance}  ")
+    text.append(sample.state, style=_STATE_STYLES.get(sample.state, "bold"))
+    text.append(
+        f"  {sample.role}, epoch {sample.epoch}  cycle {sample.cycle:,}  {sample.rate_hz:.1f} Hz"
+    )
+    if hint := _hint(sample):
+        text.append(f"\n{hint}", style="yellow")
+    text.append(
+        f"\nlast second, us: jitter p50 {number(sample.jitter_p50_us)}  "
+        f"p99 {number(sample.jitter_p99_us)}  max {number(sample.jitter_max_us)}  "
+        f"cycle time max {number(sample.cycle_time_max_us)}"
+    )
+    text.append(
+        f"\ndeadline misses {sample.misses:,}  +{sample.missed_lately} in the last second  "
+        f"rate {sample.window_miss_rate:.4%}",
+        style="red" if sample.missed_lately else "",
+    )
+    work = f"{sample.task}  step {sample.step} {sample.action}" if sample.task else "none"
+    text.append(f"\ntask {work}  ({sample.active_tasks} active)")
+    for reason in sample.degraded:
+        text.append(f"\ndegraded: {reason}", style="yellow")
+    return text
+
+
 def table(sample: Sample) -> Table:
     """A table for a terminal."""
     from rich import box
@@ -70,10 +98,8 @@ def table(sample: Sample) -> Table:
     grid.add_row("deadline misses", misses)
     work = f"{sample.task}   step {sample.step} {sample.action}" if sample.task else "none"
     grid.add_row("task", Text(f"{work}   ({sample.active_tasks} active)"))
-    for name, unit, position, setpoint in zip(
-        sample.axes, sample.units, sample.positions, sample.setpoints, strict=False
-    ):
-        grid.add_row(Text(name), Text(f"{position:+9.4f} {unit}   set {setpoint:+9.4f}"))
+    for name, value in axis_rows(sample):
+        grid.add_row(Text(name), Text(value))
     grid.add_row("rt_process", _process(sample.rt_pid, sample.rt_alive, sample.rt_restarts))
     nonrt = _process(sample.nonrt_pid, sample.nonrt_alive, sample.nonrt_restarts)
     nonrt.append(f"   heartbeat {number(sample.nonrt_age_ms)} ms ago")
@@ -81,6 +107,16 @@ def table(sample: Sample) -> Table:
     for reason in sample.degraded:
         grid.add_row("degraded", Text(reason, style="yellow"))
     return grid
+
+
+def axis_rows(sample: Sample) -> list[tuple[str, str]]:
+    """Name of each axis; its position and set-point in its unit."""
+    return [
+        (name, f"{position:+9.4f} {unit}   set {setpoint:+9.4f}")
+        for name, unit, position, setpoint in zip(
+            sample.axes, sample.units, sample.positions, sample.setpoints, strict=False
+        )
+    ]
 
 
 def _hint(sample: Sample) -> str:

@@ -100,7 +100,8 @@ def _on_terminal(looks: _Looks, interval: float, count: int) -> None:
     with Live(auto_refresh=False, screen=not count) as screen:
         while not count or done < count:
             look = looks.look()
-            screen.update(Text(looks.problem) if look is None else tables(look), refresh=True)
+            shown = Text(looks.problem) if look is None else tables(look, screen.console.height)
+            screen.update(shown, refresh=True)
             done += 1
             if done != count:
                 time.sleep(interval)
@@ -130,25 +131,31 @@ def _flow_line(flows: Flows) -> str:
     return f"lost {lost}" + (f" {', '.join(dead)}" if dead else "")
 
 
-def tables(look: Look) -> Group:
-    """What is shown on a terminal."""
+def tables(look: Look, height: int) -> Group:
+    """What is shown on a terminal of `height` lines: axes only where they fit."""
     from rich.console import Group
 
     from shared.cli import live
 
-    return Group(
-        live.table(look.sample),
-        _processes(look.flows),
-        _rings(look.flows),
-        _consumers(look.flows),
-    )
+    flow = [_processes(look.flows), _rings(look.flows), _consumers(look.flows)]
+    axes = live.axis_rows(look.sample)
+    used = 5 + len(look.sample.degraded) + sum(part.row_count + 1 for part in flow)
+    if used + len(axes) + 1 <= height:
+        flow.append(_axes(axes))
+    return Group(live.summary(look.sample), *flow)
+
+
+def _axes(rows: list[tuple[str, str]]) -> Table:
+    table = _table("AXIS", "POSITION")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _table(*titles: str) -> Table:
-    from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, min_width=72)
+    table = Table(box=None, padding=(0, 1), pad_edge=False, min_width=72, header_style="reverse")
     table.add_column(titles[0], no_wrap=True)
     for title in titles[1:]:
         table.add_column(title, justify="right", no_wrap=True)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import pty
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +47,34 @@ def test_without_a_terminal_it_needs_yes(instance: str, run: Run) -> None:
         assert shm_file(f"{instance}.new").exists()
     finally:
         shm_file(f"{instance}.new").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(("answer", "removed"), [("n", False), ("", False), ("y", True)])
+def test_a_person_is_asked(instance: str, tmp_path: Path, answer: str, removed: bool) -> None:
+    draft = shm_file(f"{instance}.new")
+    draft.write_bytes(b"draft")
+    (tmp_path / f"{instance}.lock").touch()
+    keyboard, terminal = pty.openpty()
+    try:
+        os.write(keyboard, f"{answer}\n".encode())
+        done = subprocess.run(
+            [
+                *(str(Path(sys.executable).with_name("mxrc-shm")), "clean"),
+                *("--instance", instance, "--run-dir", str(tmp_path)),
+            ],
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert f"Remove /dev/shm/mxrc-{instance}.new" in done.stderr
+        assert (draft.exists(), done.returncode) == (not removed, 0 if removed else 1)
+        assert ("not confirmed" in done.stdout) is not removed
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+        draft.unlink(missing_ok=True)
 
 
 def test_a_draft_goes_under_the_lock_only(instance: str, run: Run, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from shared.cli.shm import check, clean, export, get, info, plot, stats, tail, top, watch
 from shared.core import layout_hash
@@ -245,6 +247,23 @@ def test_top_gives_rates_and_losses_per_consumer(filled: Segment, run: Run) -> N
     assert rings["cycle_ring"]["rate_hz"] is None
     assert {ring["name"]: ring["rate_hz"] for ring in second["flows"]["rings"]}["cycle_ring"] == 0
     assert "jitter_us" in run("top", "-n", "1").stdout
+
+
+def test_top_fits_a_terminal_of_24_lines(filled: Segment) -> None:
+    look = top._Looks(filled.name.removeprefix("/mxrc-")).look()
+    assert look is not None
+
+    def shown(height: int) -> list[str]:
+        console = Console(width=80, height=height, record=True, file=io.StringIO())
+        console.print(top.tables(look, height))
+        return console.export_text().splitlines()
+
+    small, large = shown(24), shown(60)
+    assert len(small) <= 24
+    text = "\n".join(small)
+    assert all(part in text for part in ("RUNNING", "PROCESS", "RING", "CONSUMER"))
+    assert "AXIS" not in text
+    assert "AXIS" in "\n".join(large)
 
 
 def test_a_full_ring_is_read_whole_but_for_a_margin(filled: Segment, run: Run) -> None:
