@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Final, Protocol
 
 from shared.cli import live
 from shared.cli.monitor import Sample
+from shared.cli.terminal_writer import TerminalWriter
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -46,19 +47,22 @@ class PlainScreen:
     def __init__(self) -> None:
         self._next = 0.0
         self._last: tuple[str, str] | None = None
+        self._terminal = TerminalWriter(lambda count: self._write(_dropped(count)))
 
     def __enter__(self) -> Self:
+        self._terminal.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        return None
+        self._terminal.close()
 
     def say(self, text: str) -> None:
-        try:
-            sys.stdout.write(f"mxrc up: {text}\n")
-            sys.stdout.flush()
-        except OSError:
-            pass  # whoever read it is gone; the processes still have to be stopped in order
+        self._terminal.put(lambda: self._write(text))
+
+    @staticmethod
+    def _write(text: str) -> None:
+        sys.stdout.write(f"mxrc up: {text}\n")
+        sys.stdout.flush()
 
     def show(self, sample: Sample) -> None:
         now = time.monotonic()
@@ -81,6 +85,7 @@ class TableScreen:
 
         self._console = Console()
         self._live = Live(console=self._console, auto_refresh=False, transient=False)
+        self._terminal = TerminalWriter(lambda count: self._print(_dropped(count)))
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         os.set_blocking(self._writer, True)
         self._rest = b""
@@ -92,22 +97,27 @@ class TableScreen:
 
     def __enter__(self) -> Self:
         self._live.start()
+        self._terminal.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._forward()
-        self._live.stop()
+        self._terminal.put(self._live.stop)
+        self._terminal.close()
         os.close(self._reader)
         os.close(self._writer)
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=True)
+        self._terminal.put(lambda: self._print(text, highlight=True))
 
     def show(self, sample: Sample) -> None:
         now = time.monotonic()
-        if now >= self._next:
+        if now >= self._next and self._terminal.idle:
             self._next = now + REFRESH_S
-            self._live.update(live.table(sample), refresh=True)
+            self._terminal.put(lambda: self._live.update(live.table(sample), refresh=True))
+
+    def _print(self, text: str, *, highlight: bool = False) -> None:
+        self._console.print(text, markup=False, highlight=highlight)
 
     def wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -122,4 +132,9 @@ class TableScreen:
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
         for raw in lines:
-            self._console.print(raw.decode("utf-8", "replace"), markup=False, highlight=False)
+            text = raw.decode("utf-8", "replace")
+            self._terminal.put(lambda text=text: self._print(text))  # type: ignore[misc]
+
+
+def _dropped(count: int) -> str:
+    return f"{count} lines were not shown: the terminal did not take them"

@@ -136,7 +136,7 @@ def _shown(document: Any, loc: Loc, schema: Node) -> str:
     value = document
     for position, part in enumerate(loc):
         if _is_secret(schema, loc[:position], part, document):
-            return "a secret (not shown)"
+            return "a value that is not shown (it is, or may be, a secret)"
         if isinstance(value, dict):
             value = value.get(str(part), _NOTHING)
         elif isinstance(value, list) and isinstance(part, int) and part < len(value):
