@@ -99,10 +99,26 @@ int mxrc_axes_at_rest(const struct mxrc_exec *exec, uint32_t mask)
     return 1;
 }
 
+void mxrc_axes_unseen(struct mxrc_exec *exec)
+{
+    struct mxrc_driver_outputs *unseen = &exec->unseen;
+    uint64_t cycle;
+    int known = exec->driver->committed &&
+                exec->driver->committed(exec->driver_instance, &cycle, unseen) == 0 &&
+                cycle > exec->now.cycle && unseen->command_kind == MXRC_LAW_POSITION &&
+                unseen->axes == exec->config.axis_count;
+    for (uint32_t i = 0; known && i < exec->config.axis_count; i++)
+        known = isfinite(unseen->command[i]);
+    if (!known)
+        unseen->axes = 0;
+}
+
 void mxrc_axes_interrupted(struct mxrc_exec *exec)
 {
     for (uint32_t i = 0; i < exec->config.axis_count; i++) {
         struct mxrc_axis_state *axis = &exec->axis[i];
+        if (i < exec->unseen.axes)
+            axis->command = exec->unseen.command[i];
         axis->setpoint = axis->command;
         axis->setpoint_velocity = 0;
         axis->setpoint_acceleration = 0;
@@ -113,6 +129,7 @@ void mxrc_axes_interrupted(struct mxrc_exec *exec)
 
 void mxrc_axes_found(struct mxrc_exec *exec)
 {
+    exec->unseen.axes = 0;
     for (uint32_t i = 0; i < exec->config.axis_count; i++)
         exec->axis[i].command = exec->safe_hold[i] = exec->inputs.position[i];
     mxrc_axes_interrupted(exec);
@@ -203,6 +220,7 @@ void mxrc_axes_limit(struct mxrc_exec *exec)
 void mxrc_axes_committed(struct mxrc_exec *exec)
 {
     double dt = mxrc_cycle_seconds(exec);
+    exec->unseen.axes = 0;
     for (uint32_t i = 0; i < exec->config.axis_count; i++) {
         struct mxrc_axis_state *axis = &exec->axis[i];
         if (exec->outputs.command_kind == MXRC_LAW_EFFORT) {

@@ -11,8 +11,12 @@ void mxrc_axes_safe_begin(struct mxrc_exec *exec);
 void mxrc_axes_undriven(struct mxrc_exec *exec);
 /* 1 when the axes of `mask` stand still at their set-point. */
 int mxrc_axes_at_rest(const struct mxrc_exec *exec, uint32_t mask);
-/* The arm was left at its last command for several slots: it stands, and motion is planned anew from there. */
+/* The arm was left at its last command for several slots, its state's or the unseen one: it stands, and motion is planned
+ * anew from there. */
 void mxrc_axes_interrupted(struct mxrc_exec *exec);
+/* The predecessor has committed once more than the restored state says. Motion that goes on does that step again; motion
+ * that starts from rest starts where it has led. */
+void mxrc_axes_unseen(struct mxrc_exec *exec);
 /* Measured motion is there again after a time without: the axes may be anywhere, and stay where they are found. */
 void mxrc_axes_found(struct mxrc_exec *exec);
 /* Cuts the commands in exec->outputs to what position, velocity and acceleration (or effort) limits allow. */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "driver_table.h"
 #include "error.h"
@@ -48,6 +49,19 @@ static void image_admit(void *instance, uint64_t epoch)
 {
     struct driver *self = instance;
     mxrc_image_admit(&self->image, epoch);
+}
+
+static int image_committed(void *instance, uint64_t *cycle, struct mxrc_driver_outputs *outputs)
+{
+    const struct driver *self = instance;
+    struct mxrc_image_outputs last;
+    if (!mxrc_image_read_committed(&self->image, &last))
+        return ENODATA;
+    *cycle = last.cycle;
+    outputs->command_kind = last.kind;
+    outputs->axes = last.axes;
+    memcpy(outputs->command, last.command, sizeof outputs->command);
+    return 0;
 }
 
 /* A plant in the middle of writing is no fault: the inputs before are good until they are too old. One that has started anew is: the
@@ -130,6 +144,7 @@ const struct mxrc_driver mxrc_driver_process_image = {
     .state_version = 1,
     .open = image_open,
     .admit = image_admit,
+    .committed = image_committed,
     .read = image_read,
     .commit = image_commit,
     .safe = image_safe,

@@ -164,6 +164,8 @@ struct mxrc_exec {
     double safe_hold[MXRC_AXES]; /* where SAFE_MODE or ERROR found the axis */
     uint32_t law_engaged;        /* the law made the last outputs; else it is reset first */
     uint32_t driver_failed;      /* the last reading did */
+    /* Committed by a predecessor after the state that was restored, until the first cycle; axes 0: nothing. */
+    struct mxrc_driver_outputs unseen;
 
     /* tasks */
     struct mxrc_task_state task[MXRC_TASKS];

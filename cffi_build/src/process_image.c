@@ -45,6 +45,7 @@ uint64_t mxrc_image_hash(void)
         AT(mxrc_image_outputs, kind),
         AT(mxrc_image_outputs, axes),
         AT(mxrc_image_outputs, command),
+        AT(mxrc_image_outputs, generation),
         AT(mxrc_image_outputs, stamp),
         AT(mxrc_image_outputs, tail),
     };

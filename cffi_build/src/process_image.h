@@ -17,9 +17,16 @@ static inline uint64_t mxrc_image_epoch(uint64_t word)
     return word >> 32;
 }
 
+/* MXRC_IMAGE_BUFFERS and above: none is committed under this epoch. */
 static inline uint32_t mxrc_image_buffer(uint64_t word)
 {
     return (uint32_t)(word >> MXRC_IMAGE_SEQUENCE_BITS) & 31;
+}
+
+/* The one that was committed last, under whatever epoch. */
+static inline uint32_t mxrc_image_last_buffer(uint64_t word)
+{
+    return mxrc_image_buffer(word) & (MXRC_IMAGE_NO_BUFFER - 1);
 }
 
 /* The word that follows `word`. */

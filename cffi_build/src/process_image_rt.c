@@ -1,6 +1,7 @@
 /* process_image_rt.c: the executive's side of the process image. Wrong variants for the tests: MXRC_WRONG_CHECK_THEN_ACT commits
  * by a store after a look; MXRC_WRONG_NO_ADMIT leaves the word alone at a take-over; MXRC_WRONG_ONE_BUFFER gives all processes the
- * same two buffers; MXRC_WRONG_NAMED_BUFFER fills the buffer that the word names. */
+ * same two buffers; MXRC_WRONG_NAMED_BUFFER fills the buffer that the word names; MXRC_WRONG_FORGETS does not keep the one that was
+ * committed last. */
 #include <errno.h>
 #include <string.h>
 
@@ -27,7 +28,12 @@ int mxrc_image_admit(struct mxrc_image *image, uint64_t epoch)
         if (ours)
             return 0;
 #endif
-        uint64_t next = mxrc_image_next(word, epoch, MXRC_IMAGE_NO_BUFFER);
+#ifdef MXRC_WRONG_FORGETS
+        uint32_t last = 0;
+#else
+        uint32_t last = mxrc_image_last_buffer(word);
+#endif
+        uint64_t next = mxrc_image_next(word, epoch, MXRC_IMAGE_NO_BUFFER | last);
         MXRC_IMAGE_HOOK(MXRC_IMAGE_ADMITTING);
         if (!mxrc_cas_u64(&fence->commit, word, next))
             continue;
@@ -37,13 +43,14 @@ int mxrc_image_admit(struct mxrc_image *image, uint64_t epoch)
     return ESTALE;
 }
 
-/* The one of this process's two buffers that the word does not name. */
+/* The one of this process's two buffers that the word does not name: also not as the last one of an epoch before, which a
+ * successor has to find whole should this process die in its first commit. */
 static uint32_t free_buffer(uint64_t word, uint32_t member)
 {
 #ifdef MXRC_WRONG_ONE_BUFFER
     member = 0;
 #endif
-    uint32_t named = mxrc_image_buffer(word);
+    uint32_t named = mxrc_image_last_buffer(word);
 #ifdef MXRC_WRONG_NAMED_BUFFER
     if (named / 2 == member)
         return named;
@@ -93,12 +100,25 @@ int mxrc_image_commit(struct mxrc_image *image, uint32_t member, uint64_t epoch,
         .time_ns = time_ns,
         .kind = kind,
         .axes = image->axes,
+        .generation = image->generation,
     };
     content.tail = content.stamp;
     memcpy(content.command, command, image->axes * sizeof *command);
     fill(&shared->output[buffer], &content);
     MXRC_IMAGE_HOOK(MXRC_IMAGE_FILLED);
     return swap(&shared->fence, word, next) ? 0 : ESTALE;
+}
+
+int mxrc_image_read_committed(const struct mxrc_image *image, struct mxrc_image_outputs *outputs)
+{
+    const struct mxrc_process_image *shared = image->shared;
+    uint64_t word = mxrc_load_acquire(&shared->fence.commit);
+    uint32_t last = mxrc_image_last_buffer(word);
+    mxrc_copy_out(outputs, &shared->output[last], sizeof *outputs);
+    return outputs->stamp != 0 && outputs->tail == outputs->stamp &&
+           outputs->generation == image->generation && outputs->axes == image->axes &&
+           mxrc_image_buffer(outputs->head) == last &&
+           mxrc_image_epoch(outputs->head) <= mxrc_image_epoch(word);
 }
 
 int mxrc_image_read_inputs(const struct mxrc_image *image, struct mxrc_image_inputs *inputs)

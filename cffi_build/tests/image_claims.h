@@ -34,6 +34,7 @@ static void (*image_hook)(enum image_place place);
 
 #define mxrc_image_admit hooked_admit
 #define mxrc_image_commit hooked_commit
+#define mxrc_image_read_committed hooked_read_committed
 #define mxrc_image_read_inputs hooked_read_inputs
 #define mxrc_image_write_inputs hooked_write_inputs
 #define mxrc_image_read_outputs hooked_read_outputs
@@ -144,6 +145,12 @@ static void dies(enum image_place place)
         longjmp(death, 1);
 }
 
+static void dies_there(enum image_place place)
+{
+    if (place == stop_at)
+        longjmp(death, 1);
+}
+
 static void while_copying(enum image_place place)
 {
     if (place != stop_at)
@@ -201,6 +208,51 @@ static void stalled_in_admit(void)
         claim(commit(&old, epoch, 6) == ESTALE, "and commits nothing");
         claim(plant_turn() == 5, "the newer one drives");
     }
+}
+
+/* ---- what was committed last ---- */
+
+static uint64_t committed_last(const struct mxrc_image *by)
+{
+    struct mxrc_image_outputs last;
+    if (!mxrc_image_read_committed(by, &last))
+        return 0;
+    claim(last.kind == MXRC_IMAGE_POSITION &&
+              last.command[7] == derived(mxrc_image_epoch(last.head), last.cycle, 7),
+          "what is read of a predecessor is one commit, whole");
+    return last.cycle;
+}
+
+static void commit_and_die(struct mxrc_image *by, uint64_t cycle)
+{
+    image_hook = dies_there;
+    if (!setjmp(death))
+        commit(by, newest, cycle);
+    image_hook = NULL;
+}
+
+/* A successor reads it, whatever the predecessor died in, and whatever claimants without a commit came in between. One that
+ * dies in its own first commit does not spoil it for the next. */
+static void committed(void)
+{
+    for (enum image_place place = MXRC_IMAGE_CHECKED; place <= MXRC_IMAGE_FILLED; place++)
+        for (uint64_t commits = 1; commits < 4; commits++)
+            for (int claimants = 1; claimants < 4; claimants++) {
+                admit(&old, newest + 1);
+                for (uint64_t i = 1; i <= commits; i++)
+                    commit(&old, newest, 200 + i);
+                stop_at = place;
+                commit_and_die(&old, 299);
+                for (int i = 0; i < claimants; i++) {
+                    struct mxrc_image *by = i % 2 ? &old : &new;
+                    admit(by, newest + 1);
+                    claim(committed_last(by) == 200 + commits, "the last commit is known");
+                    commit_and_die(by, 298);
+                }
+                admit(&new, newest + 1);
+                claim(committed_last(&new) == 200 + commits, "and stays known");
+                plant_turn();
+            }
 }
 
 /* ---- inputs ---- */
@@ -268,6 +320,7 @@ static unsigned image_claims(void)
     stalled_in_commit();
     stalled_in_copy();
     stalled_in_admit();
+    committed();
     inputs();
     mxrc_image_close(&old);
     mxrc_image_close(&new);

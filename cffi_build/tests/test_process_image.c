@@ -63,7 +63,7 @@ static void test_layout(void)
     CHECK_EQUAL(create(&plant), 0);
     plant.shared->header.hash++;
     CHECK_EQUAL(attach(&executive, 1), EINVAL);
-    CHECK_HAS(error, "layout 1 with hash");
+    CHECK_HAS(error, "layout 2 with hash");
     mxrc_image_close(&plant);
     CHECK(!exists());
 }

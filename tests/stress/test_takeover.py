@@ -1,7 +1,7 @@
 """Take-over under motion: kills, stalls and aborts of the PRIMARY, in numbers.
 
-cffi_build/tests/test_takeover.c does it with RT processes of its own, a plant that stands apart,
-and a fence that its wrong variant takes out; its counts are printed.
+cffi_build/tests/test_takeover.c does it with RT processes of its own and a plant behind a process
+image; test_takeover_wrong_check_then_act.c takes the fence out. Its counts are printed.
 """
 
 from __future__ import annotations
@@ -60,4 +60,7 @@ def test_many_of_each() -> None:
     killed, continued = number(text, "stalls, killed"), number(text, "continued in their commit")
     assert killed + continued == 50
     assert continued == 25
+    unseen = number(text, "deaths between commit and state block without a standby")
+    assert unseen == 100
+    assert number(text, "times motion went on from rest") > unseen // 2
     assert number(text, "aborts in a state block") + number(text, "in a ring record") == 50

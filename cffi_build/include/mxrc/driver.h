@@ -7,7 +7,7 @@
 
 #include "mxrc/core.h"
 
-#define MXRC_DRIVER_ABI 1
+#define MXRC_DRIVER_ABI 2
 #define MXRC_DRIVER_STATE_BYTES 1024
 
 struct mxrc_driver_config {
@@ -54,6 +54,10 @@ struct mxrc_driver {
     /* This process has become PRIMARY with this epoch, and its predecessor may be anywhere: from the return on nothing
      * that an older epoch writes reaches a device. */
     void (*admit)(void *instance, uint64_t epoch);
+    /* What was committed last, by whichever process, where that is known beyond `state`: a predecessor that died between its
+     * commit and its state block has left the devices one step ahead of the block. After admit, before the first commit. 0, or
+     * ENODATA; NULL: `state` is all there is. */
+    int (*committed)(void *instance, uint64_t *cycle, struct mxrc_driver_outputs *outputs);
     /* Measured motion at `time_ns`, finite. 0, or a code: the executive enters SAFE_MODE. */
     int (*read)(void *instance, void *state, uint64_t time_ns, struct mxrc_driver_inputs *inputs);
     /* 0; ESTALE: this epoch is not admitted, nothing was output; else a code as for read. */

@@ -7,14 +7,15 @@
  * Outputs. Each RT process has two buffers that only it writes. What the devices get is decided by one 64-bit word:
  *
  *     bits 63..32  epoch of the lease that the outputs were made under
- *     bits 31..27  buffer: 2 * member + 0 or 1; MXRC_IMAGE_NO_BUFFER: none since the epoch was raised
+ *     bits 31..27  buffer: 2 * member + 0 or 1; with MXRC_IMAGE_NO_BUFFER: none since the epoch was raised, this one last before
  *     bits 26..0   sequence, grows by one with each change of the word
  *
  * An executive loads the word, gives up when its epoch is not its own, fills its buffer that the word does not name, and commits
  * by one compare-and-swap from the word that it loaded. A successor first raises the epoch in the word, by the same
  * means: from then on the compare-and-swap of a predecessor fails, wherever it stood still, and what it still writes
  * goes into buffers that the word does not name. The plant loads the word, copies the buffer, and looks at the word again: only
- * a copy whose word still stands reaches a device.
+ * a copy whose word still stands reaches a device. The buffer that was committed last keeps its content until the first
+ * commit of the new epoch: a successor reads there what the devices were told last.
  *
  * Inputs are under a sequence word (src/atomic.h, pattern 3), which only the plant writes.
  *
@@ -25,10 +26,10 @@
 #include <stdint.h>
 
 #define MXRC_IMAGE_MAGIC 0x3147414d49524d21
-#define MXRC_IMAGE_VERSION 1
+#define MXRC_IMAGE_VERSION 2
 #define MXRC_IMAGE_AXES 8
 #define MXRC_IMAGE_BUFFERS 16
-#define MXRC_IMAGE_NO_BUFFER 31
+#define MXRC_IMAGE_NO_BUFFER 16
 #define MXRC_IMAGE_NAME_BYTES 64
 
 /* What the command of an axis means. 1 and 2 are those of law.h. */
@@ -79,7 +80,8 @@ struct mxrc_image_outputs {
     uint32_t kind;    /* enum mxrc_image_command */
     uint32_t axes;
     double command[MXRC_IMAGE_AXES];
-    uint64_t reserved[2];
+    uint64_t generation; /* of the segment that the epoch in `head` belongs to */
+    uint64_t reserved;
     uint64_t tail; /* the stamp again */
 };
 
@@ -147,6 +149,9 @@ int mxrc_image_admit(struct mxrc_image *image, uint64_t epoch);
 /* ESTALE: the epoch in the word is not this one, nothing was output. */
 int mxrc_image_commit(struct mxrc_image *image, uint32_t member, uint64_t epoch, uint64_t cycle,
                       uint64_t time_ns, uint32_t kind, const double *command);
+/* What was committed last in this generation, by whichever process: 1 copied, 0 nothing was. For the one whose epoch is
+ * admitted, before its first commit: nobody else writes that buffer then. */
+int mxrc_image_read_committed(const struct mxrc_image *image, struct mxrc_image_outputs *outputs);
 /* 1 copied, 0 the plant was writing all the time, or died writing. */
 int mxrc_image_read_inputs(const struct mxrc_image *image, struct mxrc_image_inputs *inputs);
 

@@ -1,0 +1,26 @@
+/* test_takeover_wrong_check_then_act.c: commits look at the epoch and then store. A PRIMARY that stood still in between reaches the
+ * devices after it was taken over: the harness must see it. */
+#define MXRC_WRONG_CHECK_THEN_ACT
+#include "takeover.h"
+
+static int poisoned(void)
+{
+    return mxrc_load_acquire32(&plant->poisoned) != 0;
+}
+
+static void test_stall_without_fence(enum stop_at place)
+{
+    arena_begin(2, 0);
+    mxrc_store_release32(&plant->spare, 1);
+    if (settle("no fence") && CHECK(stall_and_continue(place)))
+        CHECK_SAY(tend_until(poisoned, 5), "the stale output was not found");
+    arena_kill();
+}
+
+int main(void)
+{
+    dice = mxrc_now_ns() | 1;
+    test_stall_without_fence(STOP_BEFORE_BUFFER);
+    test_stall_without_fence(STOP_IN_BUFFER);
+    return test_summary();
+}
