@@ -18,7 +18,7 @@ class CheckPolicy(Protocol):
     """The part of FailoverPolicy that says when a process counts as failed."""
 
     @property
-    def health_check_interval_ms(self) -> int: ...
+    def health_check_timeout_ms(self) -> int: ...
     @property
     def failure_threshold(self) -> int: ...
 
@@ -60,6 +60,10 @@ class Punctuality:
 class FailureWatch:
     """Counts failed checks in a row of one process.
 
+    The check after a fault was first seen does not wait for its turn, and as long as there is one
+    the next follows after health_check_timeout_ms. So that this costs nobody his life who is only
+    slow, the fault has to stand all the time: one look in between without it begins anew.
+
     policy: in force at each look. tick_ns: time between two calls of `look`.
     """
 
@@ -73,18 +77,21 @@ class FailureWatch:
     def look(self, now_ns: int, target: Target | None, fault: str) -> bool:
         """True: the process has failed. fault: what is wrong with it now, "" for nothing.
 
-        Counts one check per health_check_interval_ms; another process begins at zero.
+        Another process begins at zero.
         """
         may_judge = self._punctuality.tick(now_ns)
         policy = self._policy()
         if target != self._target:
             self._target = target
             self.failures = 0
-            self._next_ns = now_ns
-        if target is None or not may_judge or now_ns < self._next_ns:
+        if not fault:
+            self.failures = 0
+        if not fault or target is None or not may_judge:
             return False
-        self._next_ns = now_ns + policy.health_check_interval_ms * 1_000_000
-        self.failures = self.failures + 1 if fault else 0
+        if self.failures and now_ns < self._next_ns:
+            return False
+        self._next_ns = now_ns + policy.health_check_timeout_ms * 1_000_000
+        self.failures += 1
         return self.failures >= policy.failure_threshold
 
     def reset(self) -> None:

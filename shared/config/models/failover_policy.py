@@ -17,15 +17,17 @@ class FailoverPolicy(ConfigModel):
         scope="live",
         ge=10,
         le=3_600_000,
-        meaning="Time between health checks in ms.",
-        trouble="Detection takes failure_threshold times this long; stalls are seen earlier.",
+        meaning="Longest time between two health checks in ms; a fault that is seen in between is "
+        "a failed check at once.",
+        trouble="The watchdog of systemd waits failure_threshold times this long.",
     )
     health_check_timeout_ms: int = setting(
         500,
         scope="live",
         ge=1,
         le=3_600_000,
-        meaning="Time in ms after which a check without an answer has failed; below the interval.",
+        meaning="Time in ms after which a check without an answer has failed, and after which a "
+        "failed one is repeated; below the interval.",
         trouble="Too short for a loaded machine: checks fail without a fault.",
     )
     failure_threshold: int = setting(
@@ -33,7 +35,8 @@ class FailoverPolicy(ConfigModel):
         scope="live",
         ge=1,
         le=1000,
-        meaning="Failed checks in a row that make a process failed.",
+        meaning="Failed checks in a row that make a process failed: after "
+        "health_check_timeout_ms x failure_threshold.",
         trouble="1 restarts on any hiccup; high values lengthen an outage.",
     )
     restart_delay_ms: int = setting(

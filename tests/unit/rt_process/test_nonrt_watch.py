@@ -63,9 +63,9 @@ def test_who_beats_lives(scene: Scene) -> None:
 
 def test_a_stalled_one_is_killed_after_the_threshold(scene: Scene) -> None:
     scene.beating = False
-    scene.run(2 * SECOND)
+    scene.run(SECOND + SECOND // 4)
     assert not scene.killed
-    scene.run(3 * SECOND)
+    scene.run(SECOND // 2)
     assert scene.killed == [Target(7, 1)]
     assert scene.logged == ["NONRT_KILLED"]
 

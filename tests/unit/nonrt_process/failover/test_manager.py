@@ -148,16 +148,17 @@ def test_one_that_does_not_obey_is_killed_once(plant: Plant) -> None:
     assert plant.killed == [Target(100, 700)]
 
 
-def test_a_stopped_process_is_killed_without_asking_within_five_seconds(plant: Plant) -> None:
+def test_a_stopped_process_is_killed_without_asking_within_two_seconds(plant: Plant) -> None:
+    """By the shipped policy; the rest of the five seconds is for the start of another."""
     plant.beating = plant.main_beating = False
-    plant.run(45)
+    plant.run(18)
     assert not plant.asked
     assert plant.killed == [Target(100, 700)]
 
 
 def test_not_before_the_threshold(plant: Plant) -> None:
     plant.beating = plant.main_beating = False
-    plant.run(20)
+    plant.run(14)
     assert not plant.killed
     plant.beating = plant.main_beating = True
     plant.run(20 * SECOND)
