@@ -50,10 +50,7 @@ class Application:
         self.context.provide(RuntimeSettings, settings)
         self.context.provide(RuntimePlacement, Changes(self.context))
         self.context.provide(CommandPort, RtCommandPort(self.context))
-        self._plugins = create_plugins(self.context, modules)
-        for plugin in self._plugins:
-            pumps = [Pump(self.context, consumer) for consumer in plugin.consumers]
-            self._pumps.setdefault(plugin.name, []).extend(pumps)
+        self._create(modules)
 
     def plugins(self) -> Sequence[Plugin]:
         return self._plugins
@@ -64,16 +61,17 @@ class Application:
     def started(self) -> bool:
         return self._started
 
-    def start(self) -> None:
-        """Start the plugins in order, then all pumps; when one refuses the others are stopped."""
+    def start(self, later: Sequence[str] = ()) -> None:
+        """Start the plugins in order, then all pumps; when one refuses the others are stopped.
+
+        later: modules that are imported and made only when the first ones drain.
+        """
         try:
             for pump in self._frame_pumps:
                 pump.start()
-            for plugin in self._plugins:
-                plugin.start()
-            for pumps in self._pumps.values():
-                for pump in pumps:
-                    pump.start()
+            self._start(self._plugins)
+            if later:
+                self._start(self._create(later))
         except BaseException:
             self.stop()
             raise
@@ -114,6 +112,24 @@ class Application:
         if files is not None:
             files.reopen()
             self._log.info("Log files are opened again")
+
+    def _create(self, modules: Sequence[str]) -> list[Plugin]:
+        made = create_plugins(self.context, modules)
+        pumps = dict(self._pumps)
+        for plugin in made:
+            own = [Pump(self.context, consumer) for consumer in plugin.consumers]
+            pumps[plugin.name] = [*pumps.get(plugin.name, []), *own]
+        # New ones instead of changed ones: who looks at them meanwhile has either.
+        self._plugins = [*self._plugins, *made]
+        self._pumps = pumps
+        return made
+
+    def _start(self, plugins: Sequence[Plugin]) -> None:
+        for plugin in plugins:
+            plugin.start()
+        for plugin in plugins:
+            for pump in self._pumps[plugin.name]:
+                pump.start()
 
     def _all_pumps(self) -> list[Pump]:
         return [*self._frame_pumps, *(pump for pumps in self._pumps.values() for pump in pumps)]

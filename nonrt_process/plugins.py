@@ -6,7 +6,7 @@ Each module has `create(context) -> Plugin`. To add a part: a package, a line he
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from nonrt_process.consumer import Consumer
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from nonrt_process.interfaces import HealthCheck, MetricSource
 
-MODULES: Final = (
-    "nonrt_process.placement",
-    "nonrt_process.logs.plugin",
+EARLY: Final = ("nonrt_process.placement", "nonrt_process.logs.plugin")
+"""Started, and draining, before the others are even imported; they must not import FastAPI."""
+
+LATER: Final = (
     "nonrt_process.health.plugin",
     "nonrt_process.traces.plugin",
     "nonrt_process.tasks.plugin",
@@ -28,6 +29,7 @@ MODULES: Final = (
     "nonrt_process.metrics.plugin",
     "nonrt_process.api.plugin",
 )
+MODULES: Final = (*EARLY, *LATER)
 
 
 class Plugin:
@@ -35,8 +37,9 @@ class Plugin:
 
     Life: create(context) of all modules in order (provide services, subscribe to the configuration;
     nothing of another part may be required yet), then start() of all in order, then the pumps of
-    all consumers run. At the end, in reverse order: the pumps of its consumers drain and end, then
-    stop() is called. create and start raise shared.startup.Refused (one line for a person).
+    all consumers run; the EARLY ones go through all of that before the LATER ones. At the end, in
+    reverse order: the pumps of its consumers drain and end, then stop() is called. create and start
+    raise shared.startup.Refused (one line for a person).
     """
 
     def __init__(
@@ -44,15 +47,22 @@ class Plugin:
         name: str,
         *,
         consumers: Sequence[Consumer] = (),
-        routers: Sequence[APIRouter] = (),
+        routers: Sequence[APIRouter] | Callable[[], Sequence[APIRouter]] = (),
         health_checks: Sequence[HealthCheck] = (),
         metrics: Sequence[MetricSource] = (),
     ) -> None:
         self.name = name
         self.consumers = tuple(consumers)
-        self.routers = tuple(routers)
+        self._routers = routers
         self.health_checks = tuple(health_checks)
         self.metrics = tuple(metrics)
+
+    @property
+    def routers(self) -> Sequence[APIRouter]:
+        """Made when they are asked for, where `routers` is a function: what imports FastAPI."""
+        if callable(self._routers):
+            self._routers = tuple(self._routers())
+        return self._routers
 
     def start(self) -> None:
         """Open files, start threads; services of the other parts are there."""

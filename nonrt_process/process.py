@@ -32,6 +32,7 @@ from shared.startup import (
     default_config_dir,
     ensure_directory,
     load_configuration,
+    quick_start,
     run_directory_mode,
 )
 
@@ -85,7 +86,8 @@ def _run(options: argparse.Namespace, heart_beats: Callable[[], None]) -> int:
         heart.start()
     heart_beats()
     try:
-        config = load_configuration(options)
+        with quick_start():
+            config = load_configuration(options)
         if config.instance_name != early:
             heart.stop()
             heart = SegmentHeart(config.instance_name, clock, log)
@@ -105,12 +107,14 @@ def _serve(
     options: argparse.Namespace, config: Config, heart: SegmentHeart, clock: SystemClock
 ) -> int:
     # The heavy imports; the heart beats meanwhile.
-    from nonrt_process.application import Application
-    from nonrt_process.service_manager import ServiceManager
+    with quick_start():
+        from nonrt_process.application import Application
+        from nonrt_process.plugins import EARLY, LATER
+        from nonrt_process.service_manager import ServiceManager
 
-    manager = ServiceManager()
-    app = Application(config, heart, clock)
-    app.start()
+        manager = ServiceManager()
+        app = Application(config, heart, clock, EARLY)
+        app.start(LATER)
     heart.set_ready(True)
     log.info("ready: instance %s, pid %d", config.instance_name, os.getpid())
     manager.ready()

@@ -41,6 +41,7 @@ from shared.startup import (
     complain,
     ensure_directory,
     load_configuration,
+    quick_start,
     run_directory_mode,
 )
 
@@ -51,7 +52,9 @@ if TYPE_CHECKING:
     from rt_process.numa_policy import MemoryPolicyInForce
     from rt_process.placement import Placement
     from rt_process.recovery import Recovery
+    from rt_process.system import System
     from shared.config import Config
+    from shared.config.machine import Machine
 
 PROGRAM: Final = "mxrc-rt"
 JOIN_S: Final = 5.0
@@ -94,6 +97,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> int:
+    with quick_start():
+        started, system, machine, notes, reasons = _start(options)
+    return _supervise(started, system, machine, notes, reasons)
+
+
+def _start(
+    options: argparse.Namespace,
+) -> tuple[_Started, System, Machine, dict[str, Any], list[Reason]]:
+    """Up to the running RT thread."""
     from rt_process.calibration import with_margin
     from rt_process.exec_config import make_exec_config, make_geometry
     from rt_process.executive import Executive
@@ -134,15 +146,11 @@ def _run(options: argparse.Namespace) -> int:
         if segment.created:
             segment.retire(lock_path)  # nothing has happened in it
         raise
-    return _supervise(
-        _Started(
-            options, config, segment, lock_path, executive, placement, recovery, memory, board
-        ),
-        system,
-        machine,
-        {"memory": memory_report, "cpu_dma_latency_held": latency.held},
-        reasons,
+    started = _Started(
+        options, config, segment, lock_path, executive, placement, recovery, memory, board
     )
+    notes = {"memory": memory_report, "cpu_dma_latency_held": latency.held}
+    return started, system, machine, notes, reasons
 
 
 def _refuse_unlocked(config: Config, reason: Reason | None) -> None:

@@ -3,10 +3,15 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "driver_table.h"
 #include "error.h"
 #include "mxrc/process_image.h"
+
+/* A new PRIMARY waits so long for a measurement that is being written, looking so often. */
+#define FIRST_NS 100000000
+#define LOOK_NS 200000
 
 struct driver {
     struct mxrc_image image;
@@ -44,11 +49,35 @@ static int image_open(void **instance, void *state, const struct mxrc_driver_con
     return 0;
 }
 
+static int all_finite(const struct driver *self, const struct mxrc_image_inputs *in)
+{
+    for (uint32_t i = 0; i < self->axes; i++)
+        if (!isfinite(in->position[i]) || !isfinite(in->velocity[i]) || !isfinite(in->effort[i]))
+            return 0;
+    return 1;
+}
+
+/* A first reading, not judged: should the plant have been interrupted while it writes, the first cycle has this one to go by. */
+static void look_at_inputs(struct driver *self)
+{
+    struct mxrc_image_inputs now;
+    uint64_t longest = self->timeout_ns < FIRST_NS ? self->timeout_ns : FIRST_NS;
+    for (uint64_t waited = 0; waited < longest; waited += LOOK_NS) {
+        if (mxrc_image_read_inputs(&self->image, &now)) {
+            if (all_finite(self, &now))
+                self->in = now;
+            return;
+        }
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+    }
+}
+
 /* An epoch that is too old is told by the commits. */
 static void image_admit(void *instance, uint64_t epoch)
 {
     struct driver *self = instance;
     mxrc_image_admit(&self->image, epoch);
+    look_at_inputs(self);
 }
 
 static int image_committed(void *instance, uint64_t *cycle, struct mxrc_driver_outputs *outputs)
@@ -70,10 +99,8 @@ static int measured(struct driver *self, uint64_t time_ns, struct mxrc_driver_in
 {
     struct mxrc_image_inputs now;
     if (mxrc_image_read_inputs(&self->image, &now)) {
-        for (uint32_t i = 0; i < self->axes; i++)
-            if (!isfinite(now.position[i]) || !isfinite(now.velocity[i]) ||
-                !isfinite(now.effort[i]))
-                return EDOM;
+        if (!all_finite(self, &now))
+            return EDOM;
         self->in = now;
     }
     if (self->in.number == 0)

@@ -2,7 +2,6 @@
 #define _GNU_SOURCE /* gettid, sched_getcpu, RUSAGE_THREAD */
 #include <errno.h>
 #include <sched.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "axes.h"
@@ -28,9 +27,6 @@
 /* Commands that came late by more than both: the arm has stopped meanwhile, and motion goes on from rest. */
 #define BRIDGED_SLOTS 2
 #define BRIDGED_NS 10000000
-/* A clean start asks so often for inputs, at such a distance. */
-#define FIRST_READS 50
-#define FIRST_READ_NS 2000000
 /* SHUTDOWN waits so long for the axes to come to rest. */
 #define SHUTDOWN_NS 10000000000
 
@@ -169,20 +165,6 @@ static void clean_start(struct mxrc_exec *exec)
         exec->axis[i].setpoint = exec->axis[i].command = exec->inputs.position[i];
 }
 
-/* Where a clean start finds the axes. A plant that was interrupted while it wrote has them in a moment; after a restored state
- * the first cycle reads them, and knows what to do without. */
-static int first_inputs(struct mxrc_exec *exec)
-{
-    int result = ENODATA;
-    for (int i = 0; i < FIRST_READS && result; i++) {
-        if (i)
-            clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = FIRST_READ_NS}, NULL);
-        result = exec->driver->read(exec->driver_instance, exec->driver_state, exec->now.wake_ns,
-                                    &exec->inputs);
-    }
-    return result;
-}
-
 /* Rings before anything is written to them, then the state. Only behind the lease. */
 static int recover(struct mxrc_exec *exec, int owner_died)
 {
@@ -196,7 +178,9 @@ static int recover(struct mxrc_exec *exec, int owner_died)
     if (restored <= 0)
         mxrc_restore_driver(exec);
     if (restored <= 0) {
-        int result = first_inputs(exec);
+        /* Where a clean start finds the axes. After a restored state the first cycle reads them, and knows what to do without. */
+        int result = exec->driver->read(exec->driver_instance, exec->driver_state,
+                                        exec->now.wake_ns, &exec->inputs);
         if (result == 0)
             result = mxrc_span_seed(exec);
         if (result)

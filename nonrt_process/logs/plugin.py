@@ -7,6 +7,7 @@ import os
 import sys
 import uuid
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from nonrt_process.context import Context
 from nonrt_process.interfaces import LogFiles, LogStatistics, ProcessName
@@ -15,12 +16,14 @@ from nonrt_process.logs.file_health import FileHealth
 from nonrt_process.logs.index import LogIndex
 from nonrt_process.logs.log_file import LogFile
 from nonrt_process.logs.process_log import PYTHON_LEVELS, ProcessLog
-from nonrt_process.logs.router import make_router
 from nonrt_process.logs.rt_log import RtLog
 from nonrt_process.logs.statistics import Statistics
 from nonrt_process.plugins import Plugin
 from shared.clock import Clock
 from shared.config.models.logging import LoggingConfig
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 
 def create(context: Context) -> Plugin:
@@ -54,7 +57,7 @@ class LogsPlugin(Plugin):
         super().__init__(
             "logs",
             consumers=[consumer],
-            routers=[make_router(self._index)],
+            routers=self._make_routers,
             health_checks=[rt_health, own_health, self._index],
         )
         context.provide(LogStatistics, self._statistics)
@@ -62,6 +65,11 @@ class LogsPlugin(Plugin):
         context.config.subscribe("logging", commit=self._apply)
         self._apply(config, config)
         logging.getLogger().addHandler(self._process_log.handler)
+
+    def _make_routers(self) -> list[APIRouter]:
+        from nonrt_process.logs.router import make_router
+
+        return [make_router(self._index)]
 
     def start(self) -> None:
         """Begin to write."""

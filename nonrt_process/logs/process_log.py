@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,7 +18,6 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from opentelemetry import trace
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from nonrt_process.interfaces import request_id
@@ -137,8 +137,11 @@ class _QueueHandler(logging.Handler):
                 done.msg = f"{' | '.join(parts)} (not formatted: {ecs.text_of(error)})"
         done.args = None
         done.__dict__["native_thread"] = threading.get_native_id()
-        context = trace.get_current_span().get_span_context()
-        if context.is_valid and ecs.TRACE_ID not in done.__dict__:
+        # As long as nobody has imported it there is no span to be in.
+        trace = sys.modules.get("opentelemetry.trace")
+        get_current_span = getattr(trace, "get_current_span", None)
+        context = get_current_span().get_span_context() if get_current_span else None
+        if context is not None and context.is_valid and ecs.TRACE_ID not in done.__dict__:
             done.__dict__[ecs.TRACE_ID] = f"{context.trace_id:032x}"
             done.__dict__[ecs.SPAN_ID] = f"{context.span_id:016x}"
         request = request_id.get()
