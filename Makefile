@@ -104,7 +104,7 @@ test-c: venv ## C tests of the core without Python: gcc, clang, ASan, UBSan, TSa
 
 .PHONY: test-unit
 test-unit: build ## Unit tests
-	@$(call pytest,tests/unit,$(ARGS))
+	@$(call pytest,tests/unit,-n logical --maxprocesses 4 $(ARGS))
 
 .PHONY: test-integration
 test-integration: build ## Integration tests: real processes on free ports
