@@ -86,6 +86,8 @@ class Spool:
         self._memory_first = 0
         self._memory_bytes = 0
         self._in_flight: dict[int, int] = {}
+        self._held = 0
+        """Of those in flight, the spans that the quota has taken away here meanwhile."""
         self._problem = ""
         self._closed = False
         self.last_mark = b""
@@ -134,10 +136,9 @@ class Spool:
     # ---- figures -------------------------------------------------------------------------------
 
     def pending(self) -> int:
-        """Spans that wait."""
-        return sum(file.spans for file in tuple(self._files)) + sum(
-            spans for _, spans in tuple(self._memory)
-        )
+        """Spans that wait or are under way."""
+        waiting = sum(file.spans for file in tuple(self._files))
+        return waiting + sum(spans for _, spans in tuple(self._memory)) + self._held
 
     def size_bytes(self) -> int:
         """Bytes of the files and of what waits in memory."""
@@ -198,6 +199,7 @@ class Spool:
         held = min(spans, self._in_flight.get(_MEMORY, 0))  # the exporter still holds them
         if held:
             self._in_flight[_MEMORY] -= held
+            self._held += held
         self.dropped += spans - held
         self._memory_first += 1
 
@@ -219,7 +221,9 @@ class Spool:
 
     def _drop_oldest(self) -> None:
         file = self._files.popleft()
-        self.dropped += file.spans - self._in_flight.get(file.number, 0)
+        held = self._in_flight.get(file.number, 0)
+        self.dropped += file.spans - held
+        self._held += held
         self._remove(file)
 
     # ---- reading -------------------------------------------------------------------------------
@@ -274,6 +278,7 @@ class Spool:
         """It is delivered, or refused for good: forget it."""
         with self._condition:
             self._in_flight = {}
+            self._held = 0
             if self._closed:
                 return
             if taken.number == _MEMORY:
@@ -298,6 +303,7 @@ class Spool:
 
     def _taken(self, bodies: list[bytes], spans: dict[int, int], number: int, at: int) -> Taken:
         self._in_flight = dict(spans)
+        self._held = 0
         return Taken(b"".join(bodies), spans, number, at)
 
     def _read(self, file: _File, offset: int, before: int) -> frames.Frame | None:

@@ -110,7 +110,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-SpoolMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+SpoolMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=40, deadline=None)
 TestSpool = SpoolMachine.TestCase
 
 
@@ -150,7 +150,7 @@ def test_a_taken_request_outlives_its_file(tmp_path: Path) -> None:
         made.append(body(n, 500), 500)
         n += 500
     held = made.dropped
-    assert made.dropped + made.pending() + taken.total == n
+    assert made.dropped + made.pending() == n
     made.acknowledge(taken)
     assert made.dropped == held
     assert made.dropped + made.pending() + 500 == n
