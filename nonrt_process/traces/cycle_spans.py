@@ -8,6 +8,7 @@ cycle, so that a cycle that is read again after a crash makes the same span.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -76,20 +77,26 @@ class CycleSelector:
         threshold = sampling_threshold(rate)
         if threshold >= 1 << 64:
             return np.ones(len(cycles), bool)
-        low = np.ascontiguousarray(cycle_ids(self._generation, cycles["cycle"])[:, 8:16])
-        sampled: npt.NDArray[np.bool_] = low.view(">u8").ravel() < np.uint64(threshold)
+        low = _id_word(self._generation, cycles["cycle"], 1)
+        sampled: npt.NDArray[np.bool_] = low < np.uint64(threshold)
         return sampled
 
 
 def cycle_ids(generation: int, cycles: Numbers) -> Bytes:
     """(n, 24) trace id (16 bytes) and span id (8) of cycles: SplitMix64 of generation and cycle."""
     out = np.empty((len(cycles), 3), ">u8")
-    base = _mix(np.array([generation % (1 << 64)], np.uint64))
-    for column in range(3):
-        mixed = _mix(base ^ (cycles.astype(np.uint64) * np.uint64(3) + np.uint64(column)))
-        out[:, column] = np.where(mixed == 0, np.uint64(1), mixed)
+    for word in range(3):
+        out[:, word] = _id_word(generation, cycles, word)
     ids: Bytes = out.view(np.uint8).reshape(-1, 24)
     return ids
+
+
+def _id_word(generation: int, cycles: Numbers, word: int) -> Numbers:
+    """(n,) word 0 .. 2 of the ids, never 0."""
+    base = _mix(np.array([generation % (1 << 64)], np.uint64))
+    mixed = _mix(base ^ (cycles.astype(np.uint64) * np.uint64(3) + np.uint64(word)))
+    mixed[mixed == 0] = 1
+    return mixed
 
 
 def _mix(values: Numbers) -> Numbers:
@@ -131,10 +138,16 @@ def encode_cycles(records: Records, generation: int, starts_ns: Numbers) -> Enco
     }
     for indices in groups(keys).values():
         first = int(indices[0])
-        shape = {name: int(widths[name][first]) for name in _VARINTS}
-        template = Template(_parts(shape, bool(linked[first]), bool(missed[first]), records[first]))
+        shape = tuple(int(widths[name][first]) for name in _VARINTS)
+        template = _template(
+            shape,
+            bool(linked[first]),
+            bool(missed[first]),
+            int(records["state"][first]),
+            int(records["trace_flags"][first]),
+        )
         chosen = {name: column[indices] for name, column in columns.items()}
-        for name, width in shape.items():
+        for name, width in zip(_VARINTS, shape, strict=True):
             chosen[name] = varints(numbers[name][indices], width)
         label = Label(NAME, "", MISSED if missed[first] else "")
         for index, data in zip(indices.tolist(), template.fill(chosen), strict=True):
@@ -143,7 +156,12 @@ def encode_cycles(records: Records, generation: int, starts_ns: Numbers) -> Enco
     return Encoded(spans, labels)
 
 
-def _parts(widths: Mapping[str, int], linked: bool, missed: bool, record: np.void) -> list[Part]:
+@lru_cache(maxsize=1024)
+def _template(
+    shape: tuple[int, ...], linked: bool, missed: bool, state: int, trace_flags: int
+) -> Template:
+    """shape: widths of the _VARINTS."""
+    widths = dict(zip(_VARINTS, shape, strict=True))
     parts: list[Part] = [b"\x0a\x10", Hole("trace_id", 16), b"\x12\x08", Hole("span_id", 8)]
     parts.append(otlp.name_and_kind(NAME, otlp.KIND_INTERNAL))
     parts += [b"\x39", Hole("start", 8), b"\x41", Hole("end", 8)]
@@ -152,14 +170,14 @@ def _parts(widths: Mapping[str, int], linked: bool, missed: bool, record: np.voi
     parts.append(otlp.attribute("rt.deadline_missed", missed))
     parts += attribute("rt.jitter_ns", b"\x18", Hole("jitter", widths["jitter"]))
     parts += attribute("rt.skipped", b"\x18", Hole("skipped", widths["skipped"]))
-    parts.append(otlp.attribute("rt.state", name_of(RtState, int(record["state"]))))
+    parts.append(otlp.attribute("rt.state", name_of(RtState, state)))
     if linked:
         link: list[Part] = [b"\x0a\x10", Hole("linked_trace", 16)]
         link += [b"\x12\x08", Hole("linked_span", 8)]
-        link.append(otlp.link_flags(int(record["trace_flags"])))
+        link.append(otlp.link_flags(trace_flags))
         parts += field(13, *link)
     if missed:
         parts.append(otlp.attribute("error.type", "deadline_missed"))
         parts.append(otlp.status_field(otlp.STATUS_ERROR, MISSED))
     parts.append(otlp.flags_field(FLAG_SAMPLED))
-    return field(2, *parts)
+    return Template(field(2, *parts))
