@@ -66,6 +66,12 @@ class Changes:
 
     def keep(self, settings: Mapping[str, Any]) -> None:
         """Have a change that is in force survive a restart. Raises NotKept."""
+        variable = _pinned(settings)
+        if variable is not None:
+            raise NotKept(
+                f"the change is in force, but at the next start the environment variable {variable}"
+                " decides: change or unset it there"
+            )
         with self._lock:
             self._keep(settings)
 
@@ -125,9 +131,16 @@ class Changes:
 
 def _refuse_pinned(settings: Mapping[str, Any]) -> None:
     """A change of what a variable sets would be gone after a restart."""
+    variable = _pinned(settings)
+    if variable is not None:
+        raise InvalidSetting(
+            f"the environment variable {variable} sets this: change or unset it there"
+        )
+
+
+def _pinned(settings: Mapping[str, Any]) -> str | None:
+    """A variable that sets what `settings` changes."""
     for override in env.read_overrides(os.environ, SECTIONS):
         if override.stem in settings and covers(settings[override.stem], override.loc):
-            raise InvalidSetting(
-                f"{override.stem}.json: the environment variable {override.variable} sets this: "
-                "change or unset it there"
-            )
+            return override.variable
+    return None

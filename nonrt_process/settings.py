@@ -1,8 +1,9 @@
 """Log levels and sampling rates in force: from the configuration into the control region.
 
 RT reads the region every cycle. A change over HTTP is a change of the configuration in memory
-(ConfigStore): SIGHUP and HTTP go one way, and it lasts until SIGHUP reads the files or the process
-ends. A level may be set for some minutes only; afterwards what was there before is in force again.
+(ConfigStore): SIGHUP and HTTP go one way. It is kept beside the data of the instance
+(RuntimePlacement.keep) and lasts across restarts, but for a level that is set for some minutes:
+afterwards, or after a restart, what was there before is in force again.
 """
 
 from __future__ import annotations
@@ -19,13 +20,11 @@ from nonrt_process.context import Context
 from nonrt_process.interfaces import InvalidSetting, RuntimePlacement
 from shared.config import Config, ConfigError
 from shared.config.models.logging import LoggingConfig
-from shared.config.models.tracing_config import Instrumentation, TracingConfig
-from shared.enums import Level
+from shared.config.models.tracing_config import TracingConfig
+from shared.control import fill_control, level_of
 from shared.events import loggers
 from shared.segment import Segment
-from shared.trace_context import ALWAYS, sampling_threshold
 
-_MAX_THRESHOLD = ALWAYS - 1
 RATES = ("sampling_rate", "task_sampling_rate", "rt_cycle_sampling_rate")
 
 
@@ -39,16 +38,6 @@ class _Temporary:
     level: str
     before: str | None
     until_ns: int
-
-
-def level_of(config: LoggingConfig, logger: str) -> Level:
-    """Threshold of a logger: its own entry, else that of the nearest one above it, else `level`."""
-    name = logger
-    while name:
-        if name in config.loggers:
-            return Level[config.loggers[name].upper()]
-        name = name.rpartition(".")[0]
-    return Level[config.level.upper()]
 
 
 class ControlSettings(Consumer):
@@ -77,7 +66,7 @@ class ControlSettings(Consumer):
             return
         config = self._context.config.current
         with self._lock:
-            _write_control(segment, config.logging, config.tracing_config)
+            fill_control(segment, config.logging, config.tracing_config)
 
     def log_levels(self) -> dict[str, Any]:
         config = self._context.config.current.logging
@@ -101,6 +90,8 @@ class ControlSettings(Consumer):
         self, level: str | None, entries: Mapping[str, str | None], minutes: float | None = None
     ) -> None:
         changes = {**({"": level} if level is not None else {}), **entries}
+        if minutes is not None and None in changes.values():
+            raise InvalidSetting("loggers: give a level; null cannot be for some minutes only")
         with self._changing:
             before = self._levels()
             self._change_levels(changes)
@@ -111,6 +102,10 @@ class ControlSettings(Consumer):
                     kept = earlier.before if earlier is not None else before.get(name)
                     until_ns = now_ns + round(minutes * _NS_PER_MINUTE)
                     self._temporary[name] = _Temporary(value, kept, until_ns)
+        placement = self._context.get(RuntimePlacement)
+        if placement is not None and changes and minutes is None:
+            own: dict[str, Any] = {"level": level} if level is not None else {}
+            placement.keep({"logging": {**own, **({"loggers": dict(entries)} if entries else {})}})
 
     def on_tick(self, now_ns: int) -> None:
         """Levels whose time is up become what they were, unless somebody has changed them since."""
@@ -174,25 +169,3 @@ class ControlSettings(Consumer):
                 change.old,
                 change.new,
             )
-
-
-def _write_control(segment: Segment, logging: LoggingConfig, tracing: TracingConfig) -> None:
-    """Fill the region; `version` last, so that who sees it grow sees the words before it."""
-    control = segment.control
-    for index, name in enumerate(loggers()):
-        control.log_level[index] = int(level_of(logging, name))
-    task = sampling_threshold(tracing.task_sampling_rate)
-    cycle = sampling_threshold(tracing.rt_cycle_sampling_rate)
-    control.task_sampling = min(task, _MAX_THRESHOLD)
-    control.cycle_sampling = min(cycle, _MAX_THRESHOLD)
-    control.sample_all = int(task == ALWAYS) | int(cycle == ALWAYS) << 1
-    control.instrumentation = _bits(tracing.instrumentation)
-    control.version += 1
-
-
-def _bits(instrumentation: Instrumentation) -> int:
-    return (
-        int(instrumentation.eventbus)
-        | int(instrumentation.task_executor) << 1
-        | int(instrumentation.rt_cycle) << 2
-    )

@@ -163,6 +163,7 @@ def _refuse_unlocked(config: Config, reason: Reason | None) -> None:
 def _fill(segment: Segment, config: Config, recovery: Recovery | None) -> int:
     """Make a created segment visible; returns the id of the checkpoint's name, 0 for none."""
     from rt_process.law import law_name
+    from shared.control import fill_control
     from shared.datastore import fill_directory
 
     names = Names(segment)
@@ -172,6 +173,7 @@ def _fill(segment: Segment, config: Config, recovery: Recovery | None) -> int:
     for entry in config.rt_schedule.entries:
         names.intern(NameKind.ENTRY, entry.name)
     fill_directory(segment, config.datastore)
+    fill_control(segment, config.logging, config.tracing_config)
     name = recovery.fill(segment, _say) if recovery is not None else 0
     lib.mxrc_clock_update(segment.raw)
     segment.publish()

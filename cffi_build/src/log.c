@@ -67,13 +67,28 @@ void mxrc_event_publish(struct mxrc_exec *exec, struct mxrc_event *event)
     mxrc_ring_publish(&exec->at.lane, event);
 }
 
-void mxrc_event_line(struct mxrc_exec *exec, struct mxrc_event *event, uint32_t message_id,
+static int below_threshold(const struct mxrc_exec *exec, const struct mxrc_event_def *def,
+                           uint32_t level)
+{
+    /* A byte that Non-RT changes: independent of every other word. */
+    return level < __atomic_load_n(&exec->at.control->log_level[def->logger_id], __ATOMIC_RELAXED);
+}
+
+static void put_line(struct mxrc_event *event, uint32_t message_id, uint32_t level,
                      const double *args, uint32_t count)
 {
     event->message_id = message_id;
-    event->level = (uint8_t)exec->event_def[message_id]->level;
+    event->level = (uint8_t)level;
     for (uint32_t i = 0; i < count && i < MXRC_ARGS; i++)
         event->args[i] = args[i];
+}
+
+void mxrc_event_line(struct mxrc_exec *exec, struct mxrc_event *event, uint32_t message_id,
+                     const double *args, uint32_t count)
+{
+    const struct mxrc_event_def *def = exec->event_def[message_id];
+    put_line(event, below_threshold(exec, def, def->level) ? 0 : message_id, def->level, args,
+             count);
 }
 
 /* 1 when this line is to be left out. */
@@ -104,9 +119,8 @@ static void write_line(struct mxrc_exec *exec, uint32_t message_id,
     struct mxrc_storm *storm = &exec->storm[message_id];
     struct mxrc_event event;
     mxrc_event_fill(exec, &event, MXRC_EVENT_LOG, task);
-    mxrc_event_line(exec, &event, message_id, args, count);
-    if (level >= 0)
-        event.level = (uint8_t)level;
+    put_line(&event, message_id, level >= 0 ? (uint32_t)level : exec->event_def[message_id]->level,
+             args, count);
     event.suppressed = storm->suppressed;
     storm->suppressed = 0;
     mxrc_event_publish(exec, &event);
@@ -119,9 +133,7 @@ void mxrc_log_level(struct mxrc_exec *exec, uint32_t message_id, const struct mx
     uint32_t line_level = level >= 0 ? (uint32_t)level : def->level;
     if (count > MXRC_ARGS)
         count = MXRC_ARGS;
-    /* A byte that Non-RT changes: independent of every other word. */
-    if (line_level <
-        __atomic_load_n(&exec->at.control->log_level[def->logger_id], __ATOMIC_RELAXED))
+    if (below_threshold(exec, def, line_level))
         return;
     if (storms(def->logger_id) && storm_takes(exec, message_id, args, count))
         return;

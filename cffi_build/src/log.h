@@ -10,7 +10,8 @@ void mxrc_event_fill(const struct mxrc_exec *exec, struct mxrc_event *event, uin
                      const struct mxrc_task_state *task);
 void mxrc_event_publish(struct mxrc_exec *exec, struct mxrc_event *event);
 
-/* Gives the event its log line; the record is to be published whatever the threshold says. */
+/* Gives the event its arguments and, unless the logger's threshold is above it, its log line (message_id). The record
+ * is to be published all the same: others than the log live on it. */
 void mxrc_event_line(struct mxrc_exec *exec, struct mxrc_event *event, uint32_t message_id,
                      const double *args, uint32_t count);
 

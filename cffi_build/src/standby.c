@@ -33,7 +33,8 @@ static void say(struct mxrc_exec *exec, uint32_t message_id, const double *args,
     exec->now.wake_ns = mxrc_now_ns();
     mxrc_event_fill(exec, &event, MXRC_EVENT_LOG, NULL);
     mxrc_event_line(exec, &event, message_id, args, count);
-    mxrc_ring_publish(&exec->at.lane, &event);
+    if (event.message_id)
+        mxrc_ring_publish(&exec->at.lane, &event);
 }
 
 static const struct mxrc_member *member_at(const struct mxrc_exec *exec, int member)

@@ -1,6 +1,8 @@
 /* test_exec_time.c: the time grid: slots, deadlines, skipped slots, overrun policies, miss window, schedule. */
 #include "exec_fixture.h"
 
+#include "../src/log.h"
+
 static struct mxrc_exec *running(void)
 {
     struct mxrc_exec *exec = exec_begun();
@@ -239,6 +241,49 @@ static void test_threshold(void)
     control->log_level[MXRC_LOGGER_CYCLE] = MXRC_LEVEL_ERROR;
     stall(exec, DEADLINE + 1000);
     CHECK_EQUAL(count_events(MXRC_EVENT_LOG, MXRC_EV_DEADLINE_MISS), 1);
+    /* A change of state is told below its threshold, too, but not to the log. */
+    skip_events();
+    control->log_level[MXRC_LOGGER_STATE] = MXRC_LEVEL_CRITICAL;
+    send_event(MXRC_RT_PAUSE);
+    exec_run(exec, 1);
+    CHECK_EQUAL(count_events(MXRC_EVENT_STATE, MXRC_EV_STATE_CHANGED), 0);
+    struct mxrc_event event;
+    CHECK(next_event(MXRC_EVENT_STATE, 0, &event));
+    CHECK_EQUAL((int)event.args[1], MXRC_STATE_PAUSED);
+    skip_events();
+    control->log_level[MXRC_LOGGER_STATE] = MXRC_LEVEL_ERROR;
+    send_event(MXRC_RT_RESUME);
+    exec_run(exec, 1);
+    CHECK_EQUAL(count_events(MXRC_EVENT_STATE, MXRC_EV_STATE_CHANGED), 1);
+    exec_done(exec);
+}
+
+/* Each message id has a storm of its own; a threshold drops before a storm counts. */
+static void test_storms_are_apart(void)
+{
+    struct mxrc_exec *exec = running();
+    struct mxrc_control *control = mxrc_region(&nonrt, MXRC_REGION_CONTROL, NULL);
+    skip_events();
+    for (int i = 0; i < 30; i++)
+        mxrc_log(exec, MXRC_EV_DEADLINE_MISS, NULL, 1.0 + i, 2.0, 3.0, 4.0);
+    mxrc_log(exec, MXRC_EV_OVERRUN, NULL, 5.0, 6.0, 7.0);
+    for (int i = 0; i < 30; i++)
+        mxrc_log(exec, MXRC_EV_ACTION_RETRY, NULL, 1.0, 2.0, 3.0);
+    CHECK_EQUAL(counter(MXRC_COUNTER_EVENTS_SUPPRESSED), 20);
+    CHECK_EQUAL(count_events(MXRC_EVENT_LOG, MXRC_EV_DEADLINE_MISS), 10);
+    CHECK_EQUAL(count_events(MXRC_EVENT_LOG, MXRC_EV_OVERRUN), 1);
+    CHECK_EQUAL(count_events(MXRC_EVENT_LOG, MXRC_EV_ACTION_RETRY), 30);
+    skip_events();
+    control->log_level[MXRC_LOGGER_CYCLE] = MXRC_LEVEL_CRITICAL;
+    for (int i = 0; i < 30; i++)
+        mxrc_log(exec, MXRC_EV_DEADLINE_MISS, NULL, 1.0, 2.0, 3.0, 4.0);
+    CHECK_EQUAL(counter(MXRC_COUNTER_EVENTS_SUPPRESSED), 20);
+    control->log_level[MXRC_LOGGER_CYCLE] = MXRC_LEVEL_TRACE;
+    exec_run(exec, 1300); /* a window later; the last one left out is said with its arguments */
+    struct mxrc_event event;
+    CHECK(next_event(MXRC_EVENT_LOG, MXRC_EV_DEADLINE_MISS, &event));
+    CHECK_EQUAL(event.suppressed, 19); /* the line itself is the twentieth */
+    CHECK(event.args[0] == 30.0);
     exec_done(exec);
 }
 
@@ -305,6 +350,7 @@ int main(void)
     test_histograms();
     test_storm();
     test_threshold();
+    test_storms_are_apart();
     test_live_settings();
     test_config_refused();
     return test_summary();

@@ -1,4 +1,4 @@
-"""Log levels and sampling rates at runtime; a change lasts until SIGHUP or the process ends."""
+"""Log levels and sampling rates at runtime; a change without `minutes` survives a restart."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LogLevelChange(BaseModel):
     )
     process: ProcessName | None = None
     minutes: float | None = Field(
-        default=None, gt=0, le=MAX_MINUTES, description="Left out: until it is changed again"
+        default=None, gt=0, le=MAX_MINUTES, description="Left out: lasting, across restarts, too"
     )
 
 

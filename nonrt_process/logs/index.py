@@ -16,10 +16,12 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
+from functools import lru_cache
+from itertools import count as count_from
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +30,7 @@ import orjson
 from nonrt_process.interfaces import HEALTHY, Finding, HealthStatus, InvalidSetting, ProcessName
 from nonrt_process.logs import ecs
 from shared.clock import Clock
+from shared.log_files import log_files
 from shared.sqlite_store import Schema, SqliteStore, StoreError
 
 RETENTION_NS: Final = 24 * 3600 * 10**9
@@ -37,6 +40,8 @@ CHUNK: Final = 1 << 22
 MAX_LINE: Final = 1 << 20
 ORDER_SLACK_NS: Final = 60 * 10**9
 LEVEL_WORD, PROCESS_WORD, TASK_WORD, TRACE_WORD = "mxqlvl", "mxqproc", "mxqtask", "mxqtrace"
+_LEVEL_WORDS: Final = {name: f"{LEVEL_WORD}{at}" for at, name in enumerate(ecs.LEVELS)}
+_STAMP_CHARS: Final = len("2026-01-31T10:00:00.000000Z")
 _SEARCHED: Final = (ecs.MESSAGE, ecs.LOGGER, ecs.EVENT_CODE, ecs.ERROR_STACK, ecs.LABELS)
 TEXT_CHARS: Final = 4000
 MAX_RESULTS: Final = 1000
@@ -55,6 +60,9 @@ SCHEMA: Final = Schema(
         place INTEGER NOT NULL, size INTEGER NOT NULL) STRICT;
     """,
 )
+
+_ENDS: Final = "SELECT (SELECT min(id) FROM line), (SELECT max(id) FROM line)"
+"""Two look-ups; min and max in one SELECT would read the whole table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +180,7 @@ class LogIndex:
         """Index what the files have gained; returns the number of lines."""
         count = 0
         for process in PROCESSES:
-            for path in files_of(self._folder, process):
+            for path in log_files(self._folder, process):
                 count += self._read_file(path, process)
         return count
 
@@ -194,10 +202,12 @@ class LogIndex:
                         break
                     done += len(chunk)
                     continue
-                rows = list(self._rows(chunk[:end], done, number, process))
+                rows = _Rows(number, done + end)
+                oldest = self._clock.realtime_ns() - self._retention_ns
+                rows.read(chunk[:end], done, process, oldest)
                 done += end
-                self._store.write(_Insert(rows, number, done))
-                count += len(rows)
+                self._store.write(rows)
+                count += len(rows.times)
         return count
 
     def _file_entry(self, status: os.stat_result, mark: str) -> tuple[int, int]:
@@ -218,22 +228,10 @@ class LogIndex:
 
         return self._store.write(insert), 0
 
-    def _rows(
-        self, chunk: bytes, start: int, number: int, process: str
-    ) -> Iterable[tuple[Any, ...]]:
-        oldest = self._clock.realtime_ns() - self._retention_ns
-        place = start
-        for line in chunk.split(b"\n")[:-1]:
-            size = len(line) + 1
-            row = _row(line, process)
-            if row is not None and row[0] >= oldest:
-                yield row[0], number, place, size, row[1]
-            place += size
-
     def _retain(self, connection: sqlite3.Connection, must_free: bool) -> int:
         """Delete what is too old; with must_free the oldest part of the words at least."""
         oldest = self._clock.realtime_ns() - self._retention_ns
-        first, last = connection.execute("SELECT min(id), max(id) FROM line").fetchone()
+        first, last = connection.execute(_ENDS).fetchone()
         if first is None:
             return 0
         kept = connection.execute(
@@ -264,11 +262,13 @@ class LogIndex:
         with self._store.read() as connection:
             connection.execute("BEGIN")
             files = dict(connection.execute("SELECT id, device || '-' || inode FROM file"))
-            first = _first_since(connection, query.since_ns)
+            span = _span(connection, query)
             for part in reversed(_parts(connection)):
-                if len(documents) >= limit or (part + 1) << PART_BITS <= first:
+                if len(documents) >= limit or (part + 1) << PART_BITS <= span.start:
                     break
-                sql, values = _statement(query, part, expression, first, limit - len(documents))
+                if part << PART_BITS >= span.stop:
+                    continue
+                sql, values = _statement(query, part, expression, span, limit - len(documents))
                 for number, place, size in connection.execute(sql, values):
                     path = paths.get(files.get(number, ""))
                     line = _read_line(path, place, size) if path is not None else b""
@@ -280,41 +280,59 @@ class LogIndex:
     def _paths(self) -> dict[str, Path]:
         found = {}
         for process in PROCESSES:
-            for path in files_of(self._folder, process):
+            for path in log_files(self._folder, process):
                 with suppress(OSError):
                     status = path.stat()
                     found[f"{status.st_dev}-{status.st_ino}"] = path
         return found
 
 
-class _Insert:
-    """The job that adds rows and notes how far the file is done."""
+class _Rows:
+    """Columns of new rows, and the job that adds them and notes how far the file is done."""
 
-    def __init__(self, rows: Sequence[tuple[Any, ...]], number: int, done: int) -> None:
-        self._rows = rows
+    def __init__(self, number: int, done: int) -> None:
         self._number = number
         self._done = done
+        self.times: list[int] = []
+        self._places: list[int] = []
+        self._sizes: list[int] = []
+        self._texts: list[str] = []
+
+    def read(self, chunk: bytes, start: int, process: str, oldest_ns: int) -> None:
+        """Take in the lines of a chunk that begins at `start` in its file and ends with a line."""
+        place = start
+        for line in chunk.split(b"\n")[:-1]:
+            size = len(line) + 1
+            row = _row(line, process)
+            if row is not None and row[0] >= oldest_ns:
+                self.times.append(row[0])
+                self._places.append(place)
+                self._sizes.append(size)
+                self._texts.append(row[1])
+            place += size
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         newest = connection.execute("SELECT coalesce(max(id), 0) FROM line").fetchone()[0]
         parts = _parts(connection)
         first = max(int(newest) + 1, parts[-1] << PART_BITS if parts else 1)
+        count = len(self.times)
         connection.executemany(
             "INSERT INTO line (id, time, file, place, size) VALUES (?, ?, ?, ?, ?)",
-            ((first + at, *row[:-1]) for at, row in enumerate(self._rows)),
+            zip(count_from(first), self.times, repeat(self._number), self._places, self._sizes),
         )
-        by_part: dict[int, list[tuple[int, str]]] = {}
-        for at, row in enumerate(self._rows):
-            by_part.setdefault((first + at) >> PART_BITS, []).append((first + at, row[-1]))
-        for part, rows in by_part.items():
+        begun = 0
+        while begun < count:
+            part = (first + begun) >> PART_BITS
+            end = min(count, ((part + 1) << PART_BITS) - first)
             connection.execute(
                 f"CREATE VIRTUAL TABLE IF NOT EXISTS words_{part} "
                 "USING fts5 (text, content='', columnsize=0)"
             )
             connection.executemany(
                 f"INSERT INTO words_{part} (rowid, text) VALUES (?, ?)",  # noqa: S608  a number
-                rows,
+                zip(count_from(first + begun), self._texts[begun:end]),
             )
+            begun = end
         connection.execute("UPDATE file SET done = ? WHERE id = ?", (self._done, self._number))
 
 
@@ -326,57 +344,71 @@ def _parts(connection: sqlite3.Connection) -> list[int]:
     return sorted(int(name.removeprefix("words_")) for (name,) in names)
 
 
-def _first_since(connection: sqlite3.Connection, since_ns: int | None) -> int:
-    """A line number before which no line is new enough: lines come nearly in order of time."""
-    if since_ns is None:
-        return 0
-    low, high = connection.execute("SELECT min(id), max(id) FROM line").fetchone()
+def _span(connection: sqlite3.Connection, query: Query) -> range:
+    """Line numbers outside of which no line fits the times: lines come nearly in order of time."""
+    low, high = connection.execute(_ENDS).fetchone()
     if low is None:
-        return 0
-    wanted = since_ns - ORDER_SLACK_NS
+        return range(0)
+    start, stop = int(low), int(high) + 1
+    if query.since_ns is not None:
+        start = _first_at(connection, query.since_ns - ORDER_SLACK_NS, start, stop)
+    if query.until_ns is not None:
+        stop = _first_at(connection, query.until_ns + ORDER_SLACK_NS, start, stop)
+    return range(start, stop)
+
+
+def _first_at(connection: sqlite3.Connection, time_ns: int, low: int, high: int) -> int:
+    """First line of low .. high - 1 from that time on; high: there is none."""
     while low < high:
         middle = (low + high) // 2
         found = connection.execute(
             "SELECT time FROM line WHERE id >= ? ORDER BY id LIMIT 1", (middle,)
         ).fetchone()
-        if found is not None and found[0] < wanted:
+        if found is not None and found[0] < time_ns:
             low = middle + 1
         else:
             high = middle
-    return int(low)
-
-
-def files_of(folder: Path, process: str) -> list[Path]:
-    """The log files of a process, oldest first, the one in use last."""
-    return [*sorted(folder.glob(f"{process}.log.2*-*")), folder / f"{process}.log"]
+    return low
 
 
 def _row(line: bytes, process: str) -> tuple[int, str] | None:
     """Time and words of a line; the filters are words, too, which nobody types."""
     try:
         document = orjson.loads(line)
-        moment = datetime.fromisoformat(document[ecs.TIMESTAMP].replace("Z", "+00:00"))
-        level = ecs.LEVELS.index(document[ecs.LEVEL])
+        time_ns = _time_ns(document[ecs.TIMESTAMP])
+        level = _LEVEL_WORDS[document[ecs.LEVEL]]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    time_ns = int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
     parts = [str(document[name])[:TEXT_CHARS] for name in _SEARCHED if document.get(name)]
-    parts += [f"{LEVEL_WORD}{level}", f"{PROCESS_WORD}{process.replace('_', '')}"]
+    parts += (level, _process_word(process))
     for kind, field in ((TASK_WORD, ecs.TASK_ID), (TRACE_WORD, ecs.TRACE_ID)):
-        value = _text(document, field)
-        if value is not None:
+        value = document.get(field)
+        if isinstance(value, str):
             parts.append(_tag(kind, value))
     return time_ns, " ".join(parts)
 
 
+def _time_ns(stamp: str) -> int:
+    if len(stamp) == _STAMP_CHARS and stamp[19] == "." and stamp[26] == "Z":
+        return _seconds(stamp[:19]) * 10**9 + int(stamp[20:26]) * 1000  # as our lines have it
+    moment = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
+    return int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
+
+
+@lru_cache(64)
+def _seconds(stamp: str) -> int:
+    """Since 1970, of a time in UTC without a zone."""
+    return int(datetime.fromisoformat(stamp).replace(tzinfo=timezone.utc).timestamp())
+
+
+@lru_cache(4096)
 def _tag(kind: str, value: str) -> str:
     """One word for any text."""
     return kind + hashlib.blake2b(value.encode("utf-8", "replace"), digest_size=10).hexdigest()
 
 
-def _text(document: dict[str, Any], field: str) -> str | None:
-    value = document.get(field)
-    return value if isinstance(value, str) else None
+def _process_word(process: str) -> str:
+    return PROCESS_WORD + process.replace("_", "")
 
 
 def _mark(line: bytes) -> str:
@@ -415,28 +447,30 @@ def match_of(query: Query) -> str | None:
         terms.append(words)
     if query.level is not None:
         numbers = range(ecs.LEVELS.index(query.level), len(ecs.LEVELS))
-        terms.append("(" + " OR ".join(f"{LEVEL_WORD}{number}" for number in numbers) + ")")
+        terms.append("(" + " OR ".join(_LEVEL_WORDS[ecs.LEVELS[one]] for one in numbers) + ")")
     if query.task is not None:
         terms.append(_tag(TASK_WORD, query.task))
     if query.trace is not None:
         terms.append(_tag(TRACE_WORD, query.trace.lower()))
     if query.process is not None:
-        terms.append(PROCESS_WORD + query.process.replace("_", ""))
+        terms.append(_process_word(query.process))
     return " AND ".join(terms) or None
 
 
 def _statement(
-    query: Query, part: int, expression: str | None, first: int, limit: int
+    query: Query, part: int, expression: str | None, span: range, limit: int
 ) -> tuple[str, list[Any]]:
     """The newest lines of a part that fit."""
     words = f"words_{part}"
     if expression is None:
         source, place = "line", "line.id"
-        clauses = ["line.id >= ?", "line.id < ?"]
-        values: list[Any] = [max(first, part << PART_BITS), (part + 1) << PART_BITS]
+        clauses = []
+        values: list[Any] = []
     else:
         source, place = f"{words} JOIN line ON line.id = {words}.rowid", f"{words}.rowid"
-        clauses, values = [f"{words} MATCH ?", f"{words}.rowid >= ?"], [expression, first]
+        clauses, values = [f"{words} MATCH ?"], [expression]
+    clauses += [f"{place} >= ?", f"{place} < ?"]
+    values += [max(span.start, part << PART_BITS), min(span.stop, (part + 1) << PART_BITS)]
     if query.since_ns is not None:
         clauses.append("line.time >= ?")
         values.append(query.since_ns)

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
+from shared import log_files
 from shared.clock import Clock
 
 _CHUNK: Final = 1 << 16
@@ -129,17 +130,7 @@ class LogFile:
 
     def rotated(self) -> list[Path]:
         """Rotated files, oldest first."""
-        return sorted(self.path.parent.glob(f"{self.path.name}.2*-*"))
-
-    def _moved_by_others(self) -> list[Path]:
-        """Files that logrotate or somebody else has renamed and not compressed, newest first."""
-        own = {self.path, *self.rotated()}
-        found = []
-        for path in self.path.parent.glob(f"{self.path.name}[.-]*"):
-            with suppress(OSError):
-                if path not in own and path.is_file() and path.suffix not in _COMPRESSED:
-                    found.append((path.stat().st_mtime_ns, path))
-        return [path for _, path in sorted(found, reverse=True)]
+        return log_files.rotated(self.path)
 
     def _is_current(self) -> bool:
         try:
@@ -173,12 +164,12 @@ class LogFile:
 
     def lines_from_end(self) -> Iterator[bytes]:
         """The whole lines of all files, the newest first, without their ends."""
-        for path in (self.path, *reversed(self.rotated()), *self._moved_by_others()):
+        others = log_files.moved_by_others(self.path)
+        for path in (self.path, *reversed(self.rotated()), *reversed(others)):
             with suppress(FileNotFoundError):
                 yield from _lines_from_end(path)
 
 
-_COMPRESSED: Final = frozenset({".gz", ".xz", ".bz2", ".zst", ".lz4"})
 _SMALL: Final = 1024
 """A file with hardly more than its first line is not worth a rotation."""
 

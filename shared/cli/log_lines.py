@@ -14,6 +14,7 @@ from typing import Any, Final, TextIO
 
 from shared.cli.errors import CommandError
 from shared.cli.output import cell
+from shared.log_files import log_files
 
 LEVELS: Final = ("trace", "debug", "info", "warn", "error", "critical")
 PROCESSES: Final = ("rt_process", "non_rt_process")
@@ -104,11 +105,7 @@ def log_folder(configured: Path) -> Path:
 
 def files_of(folder: Path) -> list[Path]:
     """All log files of both processes, oldest first within each process."""
-    found = []
-    for process in PROCESSES:
-        found += sorted(folder.glob(f"{process}.log.2*-*"))
-        found += [path for path in [folder / f"{process}.log"] if path.exists()]
-    return found
+    return [path for process in PROCESSES for path in log_files(folder, process) if path.exists()]
 
 
 def search_files(folder: Path, fits: Filter, limit: int) -> list[Document]:

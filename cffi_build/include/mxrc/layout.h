@@ -702,7 +702,8 @@ struct mxrc_nonrt_status {
     uint64_t reserved[11];
 };
 
-/* What RT reads each cycle (relaxed loads of independent words). Writer: Non-RT. */
+/* What RT reads each cycle (relaxed loads of independent words). Writer: the creator before it publishes the segment,
+ * then Non-RT. */
 struct mxrc_control {
     uint64_t version;         /* grows with each change; release */
     uint64_t task_sampling;   /* sampled when low 64 bits of the trace id < this */

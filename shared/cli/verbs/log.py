@@ -141,7 +141,7 @@ def level(
     instance: Instance = None,
     as_json: Json = False,
 ) -> None:
-    """Show or change levels. Lasting is: until it is changed or the configuration is read again."""
+    """Show or change levels: for --minutes, or until changed again, across restarts."""
     from shared.cli.client import Client
     from shared.cli.options import load
     from shared.cli.output import print_fields

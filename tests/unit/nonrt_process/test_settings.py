@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from nonrt_process.interfaces import InvalidSetting
+from nonrt_process.changes import Changes
+from nonrt_process.interfaces import InvalidSetting, NotKept, RuntimePlacement
 from nonrt_process.pump import Pump
-from nonrt_process.settings import ControlSettings, level_of
+from nonrt_process.settings import ControlSettings
 from shared.config.models.logging import LoggingConfig
+from shared.config.overrides import overrides_path, read_overrides
+from shared.control import level_of
 from shared.enums import Level
 from shared.events import loggers
 from shared.segment import Segment
@@ -119,3 +122,40 @@ def test_lasting_change_is_not_undone_by_an_earlier_one(tmp_path: Path) -> None:
     context.clock.advance(6 * 60 * 10**9)
     levels.on_tick(context.clock.monotonic_ns())
     assert levels.log_levels()["level"] == "warn"
+
+
+def kept(context: FakeContext) -> object:
+    config = context.config.current
+    return read_overrides(overrides_path(config.paths.data_dir, config.instance_name))
+
+
+def test_lasting_levels_are_kept_for_the_next_start_and_passing_ones_are_not(
+    tmp_path: Path,
+) -> None:
+    context = fake_context(tmp_path)
+    context.provide(RuntimePlacement, Changes(context))
+    levels = ControlSettings(context)
+    levels.set_log_levels("warn", {"rt.task": "debug"})
+    levels.set_log_levels("trace", {"rt.law": "trace"}, minutes=1)
+    assert kept(context) == {"logging": {"level": "warn", "loggers": {"rt.task": "debug"}}}
+    levels.set_log_levels(None, {"rt.task": None})  # also when logging.json gives it a level
+    assert kept(context) == {"logging": {"level": "warn", "loggers": {"rt.task": None}}}
+    levels.set_log_levels(None, {})
+    assert kept(context) == {"logging": {"level": "warn", "loggers": {"rt.task": None}}}
+    with pytest.raises(InvalidSetting, match="minutes"):
+        levels.set_log_levels(None, {"rt.law": None}, minutes=1)
+
+
+def test_a_level_that_a_variable_sets_is_in_force_and_said_not_to_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = fake_context(tmp_path)
+    context.provide(RuntimePlacement, Changes(context))
+    monkeypatch.setenv("MXRC_LOGGING__LEVEL", "info")
+    levels = ControlSettings(context)
+    with pytest.raises(NotKept, match="MXRC_LOGGING__LEVEL"):
+        levels.set_log_levels("warn", {})
+    assert levels.log_levels()["level"] == "warn"
+    assert kept(context) == {}
+    levels.set_log_levels(None, {"rt.task": "debug"})
+    assert kept(context) == {"logging": {"loggers": {"rt.task": "debug"}}}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nonrt_process.logs import ecs
 from shared.events import event_table
+from tests.ecs_lines import violations
 
 HOSTILE = [
     "", "\n", "\r\n", "\u2028", "\u2029", "\x00", "\x1b[31m", "\x7f", "\ud800", "\udfff\ud800",
@@ -96,3 +97,32 @@ def test_units_are_in_the_names() -> None:
     assert ecs.argument_field("cycle_time", "us") == ecs.CYCLE_TIME
     assert ecs.argument_field("from", "state") == "mxrc.from"
     assert ecs.argument_field("misses", "count") == "mxrc.misses"
+
+
+GOOD = {
+    ecs.TIMESTAMP: "2026-01-31T10:00:00.123456Z", ecs.LEVEL: "info", ecs.MESSAGE: "text",
+    ecs.LOGGER: "nonrt", ecs.PROCESS_NAME: "non_rt_process", ecs.PROCESS_PID: 7,
+    ecs.ECS: ecs.ECS_VERSION, ecs.EVENT_KIND: "event", ecs.LABELS: {"instance": "a"},
+}  # fmt: skip
+
+
+def test_the_check_of_lines_sees_what_is_wrong() -> None:
+    good = json.dumps(GOOD).encode() + b"\n"
+    assert violations(good) == []
+    wrong: list[dict[str, Any]] = [
+        {ecs.TIMESTAMP: "2026-01-31 10:00:00"}, {ecs.LEVEL: "warning"}, {ecs.PROCESS_PID: "7"},
+        {ecs.TRACE_ID: "0" * 32}, {ecs.SPAN_ID: "AB" * 8}, {ecs.LABELS: {"n": 1}},
+        {ecs.LABELS: "text"}, {"mxrc.rt": 1, ecs.RT_SLOT: 1}, {"unknown": 1},
+        {ecs.EVENT_SEQUENCE: 2**63}, {ecs.CYCLE_TIME: "fast"}, {ecs.CYCLE_TIME: math.nan},
+        {ecs.PROCESS_NAME: "init"}, {ecs.MESSAGE: None},
+    ]  # fmt: skip
+    for change in wrong:
+        assert violations(json.dumps({**GOOD, **change}).encode() + b"\n"), change
+    for field in GOOD:
+        assert violations(
+            json.dumps({k: v for k, v in GOOD.items() if k != field}).encode() + b"\n"
+        )
+    moved = {ecs.LEVEL: "info", **GOOD}
+    for line in (b"\n", b"[]\n", good[:-2] + b"\n", good[:-1], good + good):
+        assert violations(line), line
+    assert violations(json.dumps(moved).encode() + b"\n")

@@ -100,6 +100,34 @@ def test_a_torn_line_waits_and_rotation_is_followed(place: Place) -> None:
     assert place.found() == ["after", "torn", "whole"]
 
 
+def test_a_file_that_others_rotated_is_searched_while_it_is_plain(place: Place) -> None:
+    place.write({"message": "before"})
+    path = place.folder / "rt_process.log"
+    path.rename(place.folder / "rt_process.log.1")  # before it was read, even
+    place.write({"message": "after"})
+    place.index.catch_up()
+    assert place.found() == ["after", "before"]
+    (place.folder / "rt_process.log.1").rename(place.folder / "rt_process.log.1.gz")
+    assert place.found() == ["after"]
+
+
+def test_times_are_found_across_the_tables_of_words(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_index, "PART_BITS", 2)
+    for minute in range(40):
+        place.write({"message": f"word{minute}"}, age_s=60.0 * (40 - minute))
+    place.index.catch_up()
+    since = NOW_NS - 30 * 60 * 10**9
+    until = NOW_NS - 25 * 60 * 10**9
+    wanted = [f"word{minute}" for minute in (14, 13, 12, 11, 10)]
+    assert place.found(since_ns=since, until_ns=until) == wanted
+    assert place.found(text="word*", since_ns=since, until_ns=until) == wanted
+    assert place.found(text="word*", since_ns=NOW_NS) == []
+    assert place.found(text="word*", until_ns=NOW_NS - 41 * 60 * 10**9) == []
+    assert len(place.found(since_ns=0, until_ns=NOW_NS)) == 40
+
+
 def test_old_lines_go_and_their_words_with_them(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
