@@ -60,11 +60,17 @@ static void left_out(void)
 
 static uint32_t sweeps = 1;
 
+/* The same code with calls and without. */
+static void __attribute__((noinline)) work(void)
+{
+    for (uint32_t i = 0; i < 4096; i++)
+        memory[i] = memory[i] * 0.999 + 0.001 * i;
+}
+
 static void body(int logs)
 {
     for (uint32_t sweep = 0; sweep < sweeps; sweep++) {
-        for (uint32_t i = 0; i < 4096; i++)
-            memory[i] = memory[i] * 0.999 + 0.001 * i;
+        work();
         if (logs && sweep < 10)
             mxrc_log(exec, MXRC_EV_TASK_CANCELLED, NULL, 1.5, 2.5, 3.5, sweep);
         __asm__ volatile("" ::"r"(memory) : "memory");

@@ -30,10 +30,19 @@ static int storms(uint32_t logger_id)
            logger_id != MXRC_LOGGER_USER;
 }
 
+/* gcc -O2 makes one memset of a whole event a `rep stos`, which begins slowly: it was a quarter of a log call. */
+static void clear(struct mxrc_event *event)
+{
+    enum { PART = 64 };
+    _Static_assert(sizeof *event % PART == 0, "parts make the whole");
+    for (size_t at = 0; at < sizeof *event; at += PART)
+        memset((uint8_t *)event + at, 0, PART);
+}
+
 void mxrc_event_fill(const struct mxrc_exec *exec, struct mxrc_event *event, uint32_t kind,
                      const struct mxrc_task_state *task)
 {
-    memset(event, 0, sizeof *event);
+    clear(event);
     event->time_ns = exec->now.wake_ns;
     event->cycle = exec->now.cycle;
     event->slot = exec->now.slot;
