@@ -132,7 +132,7 @@ def test_reopen_on_sigusr1(both: Both) -> None:
     nonrt.signal(signal.SIGUSR1)
     for name in FILES:
         new = folder / name
-        wait_for(lambda new=new: new.exists() or None, f"{name} to be begun anew")
+        wait_for(new.exists, f"{name} to be begun anew")
         assert new.stat().st_ino != before[name]
         assert (folder / f"{name}.1").stat().st_ino == before[name]
         assert new.stat().st_mode & 0o777 == 0o640
