@@ -50,8 +50,11 @@ def _wait(what: str, began: int) -> None:
 
 
 def cpu_ms(pid: int) -> float:
-    """CPU time of the main thread: what does not grow with the load of the machine."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / NS_PER_MS
+    """CPU time of all threads: what does not grow with the load of the machine."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        total += int((task / "schedstat").read_text().split()[0])
+    return total / NS_PER_MS
 
 
 def first_cycle(instance: str, environ: Mapping[str, str], before: int) -> tuple[int, float, float]:
@@ -73,8 +76,10 @@ def first_cycle(instance: str, environ: Mapping[str, str], before: int) -> tuple
         _wait("a cycle", began)
 
 
-def first_batch(instance: str, environ: Mapping[str, str]) -> tuple[int, float, float]:
-    """(pid, ms to the first heartbeat, ms until a consumer's cursor moves) of a new Non-RT."""
+def first_batch(instance: str, environ: Mapping[str, str]) -> tuple[int, float, float, float]:
+    """(pid, ms to the first heartbeat, ms until a consumer's cursor moves, ms of CPU until then)
+    of a new Non-RT.
+    """
     segment = _segment(instance)
     assert segment is not None
     status, cursors = segment.nonrt_status, segment.cursors
@@ -91,7 +96,7 @@ def first_batch(instance: str, environ: Mapping[str, str]) -> tuple[int, float, 
         if not beat_ms and int(status.heartbeat_ns) != old_beat:
             beat_ms = (_now_ns() - began) / NS_PER_MS
         _wait("a batch", began)
-    return process.pid, beat_ms, (_now_ns() - began) / NS_PER_MS
+    return process.pid, beat_ms, (_now_ns() - began) / NS_PER_MS, cpu_ms(process.pid)
 
 
 def _end(pid: int, number: int) -> None:
@@ -125,14 +130,15 @@ def main() -> None:
                 if rt:
                     _end(rt, signal.SIGKILL)
                 rt, took, cpu = first_cycle(instance, environ, rt)
-                note("mxrc-rt: CPU of its main thread until then", cpu)
+                note("mxrc-rt: CPU until its first cycle", cpu)
                 note("mxrc-rt: exec to first cycle" + ("" if run else ", nothing there"), took)
                 if nonrt:
                     _end(nonrt, signal.SIGKILL)
                 time.sleep(0.2)
-                nonrt, beat, took = first_batch(instance, environ)
+                nonrt, beat, took, cpu = first_batch(instance, environ)
                 note("mxrc-nonrt: exec to first heartbeat", beat)
-                note("mxrc-nonrt: exec to first batch drained", took)
+                note("mxrc-nonrt: CPU until its first batch", cpu)
+                note("mxrc-nonrt: exec to first batch", took)
                 time.sleep(1.0)
         finally:
             for pid in (rt, nonrt):
