@@ -127,6 +127,8 @@ def _start(
     ensure_directory(run_dir, "the lock file", run_directory_mode(run_dir))
     lock_path = run_dir / f"{config.instance_name}.lock"
     segment = Segment.open_rt(geometry, lock_path)
+    if segment.damage:
+        _say(f"replaced a segment in which nobody lived: {segment.damage.partition(';')[0]}")
     recovery = None if has_state(segment) else find_checkpoint(config, _say)
     name = _fill(segment, config, recovery) if segment.created else 0
     latency = LatencyRequest()

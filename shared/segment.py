@@ -142,6 +142,8 @@ class Segment:
         self._raw: Any = ffi.gc(raw, lib.mxrc_segment_detach)
         self.access: Final = access
         self.created: Final = created
+        self.damage = ""
+        """What was wrong with the segment that the created one replaces."""
         self.name: Final = to_text(raw.name)
         self.generation: Final = int(raw.generation)
         self.member: Final = int(raw.member)
@@ -171,7 +173,9 @@ class Segment:
         )
         if result != OpenResult.OK:
             raise_open_error(result, error, name)
-        return cls(raw, Access.RT, bool(created[0]))
+        opened = cls(raw, Access.RT, bool(created[0]))
+        opened.damage = to_text(error)
+        return opened
 
     @classmethod
     def attach(cls, instance: str, access: Access = Access.READ) -> Segment:

@@ -1,7 +1,8 @@
-/* lock_file.c: the instance lock.
+/* lock_file.c: the instance lock, and who is there.
  *
- * An open-file-description lock on a file that is never replaced guards creating, replacing and
- * retiring a generation. The kernel drops it when its holder dies. Locking the shared-memory object itself would not do: once
+ * An open-file-description lock on byte 0 of a file that is never replaced guards creating, replacing and
+ * retiring a generation; each attached RT process shares the lock on byte 1 for as long as it lives, so that whether one does can
+ * be told without believing a segment that is damaged. The kernel drops it when its holder dies. Locking the shared-memory object itself would not do: once
  * it is unlinked, two processes can hold the lock of two objects with one name. */
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #include <errno.h>
@@ -17,6 +18,8 @@
 #include "mxrc/core.h"
 
 #define POLL_NS 5000000L
+#define OWNER_BYTE 0
+#define PRESENCE_BYTE 1
 
 /* Somebody may have removed the file (a cleaner of /tmp): then the lock taken is not the lock. */
 static int still_named(int descriptor, const char *path)
@@ -57,7 +60,8 @@ static void sign(int descriptor)
 int mxrc_lock_file(const char *path, int timeout_ms, char *error, size_t error_bytes)
 {
     uint64_t deadline = mxrc_now_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000u;
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = OWNER_BYTE, .l_len = 1};
 
     for (;;) {
         int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
@@ -99,4 +103,23 @@ void mxrc_unlock_file(int descriptor)
     if (descriptor >= 0) {
         close(descriptor);
     }
+}
+
+int mxrc_lock_presence(const char *path)
+{
+    struct flock lock = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = PRESENCE_BYTE, .l_len = 1};
+    int descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (descriptor >= 0 && fcntl(descriptor, F_OFD_SETLK, &lock) != 0) {
+        close(descriptor);
+        return -1;
+    }
+    return descriptor;
+}
+
+int mxrc_lock_nobody(int descriptor)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = PRESENCE_BYTE, .l_len = 1};
+    return fcntl(descriptor, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
 }

@@ -60,6 +60,12 @@ int mxrc_segment_create(struct mxrc_segment *segment, const char *name,
                         const struct mxrc_geometry *geometry, uint64_t after, char *error,
                         size_t error_bytes);
 
+/* lock_file.c */
+/* Says until the descriptor is closed, or this process dies, that it is an attached RT process. -1: it cannot. */
+int mxrc_lock_presence(const char *path);
+/* 1 when no RT process is attached; `descriptor` holds the instance lock. */
+int mxrc_lock_nobody(int descriptor);
+
 /* What a creator left that died before it could name its object; under the instance lock. */
 void mxrc_segment_remove_draft(const char *name);
 

@@ -62,7 +62,7 @@ int mxrc_segment_attach(struct mxrc_segment *segment, const char *name, int acce
                         size_t error_bytes)
 {
     if (access != MXRC_ACCESS_READ && access != MXRC_ACCESS_NONRT) {
-        *segment = (struct mxrc_segment){.member = -1, .lock = -1};
+        *segment = (struct mxrc_segment){.member = -1, .lock = -1, .presence = -1};
         return mxrc_fail(error, error_bytes, MXRC_OPEN_SYSTEM,
                          "RT processes open shared memory %s with mxrc_segment_open_rt", name);
     }
@@ -90,6 +90,8 @@ void mxrc_segment_detach(struct mxrc_segment *segment)
         return;
     }
     mxrc_member_release(segment);
+    mxrc_unlock_file(segment->presence);
+    segment->presence = -1;
     if (segment->lock >= 0) {
         /* Never published, so nobody else has it; the lock makes the name still ours. */
         shm_unlink(segment->name);

@@ -138,6 +138,15 @@ static int check_regions(const struct mxrc_header *header, const struct mxrc_reg
     return MXRC_OPEN_OK;
 }
 
+/* The checksum of everything else is right: one of ours, and damaged. */
+static int only_magic_is_wrong(const struct mxrc_header *header,
+                               const struct mxrc_region_desc *table)
+{
+    struct mxrc_header copy = *header;
+    copy.magic = MXRC_MAGIC;
+    return header->crc == mxrc_header_crc(&copy, table);
+}
+
 int mxrc_segment_check(const uint8_t *base, uint64_t bytes, const char *name, char *error,
                        size_t error_bytes)
 {
@@ -150,11 +159,17 @@ int mxrc_segment_check(const uint8_t *base, uint64_t bytes, const char *name, ch
     const struct mxrc_region_desc *table =
         (const struct mxrc_region_desc *)(const void *)(base + MXRC_TABLE_OFFSET);
 
-    if (header->magic != MXRC_MAGIC) {
+    if (header->magic != MXRC_MAGIC && !only_magic_is_wrong(header, table)) {
         return mxrc_fail(error, error_bytes, MXRC_OPEN_FOREIGN,
                          "shared memory %s is not an mxrc segment: magic 0x%016" PRIx64
                          " instead of 0x%016" PRIx64 REMEDY,
                          name, header->magic, (uint64_t)MXRC_MAGIC, name);
+    }
+    if (header->magic != MXRC_MAGIC) {
+        return mxrc_fail(
+            error, error_bytes, MXRC_OPEN_CORRUPT,
+            "shared memory %s is an mxrc segment with a damaged magic 0x%016" PRIx64 REMEDY, name,
+            header->magic, name);
     }
     if (header->segment_bytes != bytes) {
         return mxrc_fail(error, error_bytes, MXRC_OPEN_CORRUPT,

@@ -175,7 +175,8 @@ int mxrc_segment_create(struct mxrc_segment *segment, const char *name,
     char from[sizeof MXRC_SHM_DIR + sizeof draft];
     char to[sizeof from];
 
-    *segment = (struct mxrc_segment){.access = MXRC_ACCESS_RT, .member = -1, .lock = -1};
+    *segment =
+        (struct mxrc_segment){.access = MXRC_ACCESS_RT, .member = -1, .lock = -1, .presence = -1};
     segment->bytes = mxrc_geometry_plan(geometry, table, &count, error, error_bytes);
     if (segment->bytes == 0) {
         return MXRC_OPEN_SYSTEM;

@@ -114,7 +114,7 @@ static int map_descriptor(struct mxrc_segment *segment, int descriptor, char *er
 int mxrc_segment_map(struct mxrc_segment *segment, const char *name, int access, char *error,
                      size_t error_bytes)
 {
-    *segment = (struct mxrc_segment){.access = access, .member = -1, .lock = -1};
+    *segment = (struct mxrc_segment){.access = access, .member = -1, .lock = -1, .presence = -1};
     if (!mxrc_object_name_valid(name)) {
         return mxrc_fail(error, error_bytes, MXRC_OPEN_SYSTEM,
                          "\"%s\" cannot name shared memory: '/' and 1 to %d characters without "

@@ -33,10 +33,11 @@ static const char *shape_differs(const struct mxrc_segment *segment,
 
 enum verdict { JOIN, REPLACE, REFUSE };
 
-/* `found` is mapped; `result` is what mapping it said. With REFUSE *result becomes the reason. */
+/* `found` is mapped; `result` is what mapping it said. With REFUSE *result becomes the reason. nobody: no RT process of the
+ * instance lives. */
 static enum verdict judge(const struct mxrc_segment *found, const struct mxrc_geometry *geometry,
-                          const struct mxrc_region_desc *table, int *result, char *error,
-                          size_t error_bytes)
+                          const struct mxrc_region_desc *table, int nobody, int *result,
+                          char *error, size_t error_bytes)
 {
     const struct mxrc_header *header = mxrc_segment_header(found);
     uint8_t boot[16];
@@ -45,8 +46,15 @@ static enum verdict judge(const struct mxrc_segment *found, const struct mxrc_ge
         return REPLACE; /* its pids mean nothing any more */
     }
     uint32_t state = mxrc_load_acquire32(&header->state);
-    if (state == MXRC_SEGMENT_BUILDING) {
+    if (state == MXRC_SEGMENT_BUILDING && nobody) {
         return REPLACE; /* we hold the lock, so its creator is gone */
+    }
+    if (state == MXRC_SEGMENT_BUILDING) {
+        *result = mxrc_fail(error, error_bytes, MXRC_OPEN_BUSY,
+                            "shared memory %s is unfinished, and an RT process of this instance "
+                            "lives: stop that one first",
+                            found->name);
+        return REFUSE;
     }
     uint32_t pid = 0;
     int live = mxrc_member_live(found, -1, &pid) >= 0;
@@ -96,7 +104,8 @@ static int open_locked(struct mxrc_segment *segment, int lock, const char *name,
     }
     int result = mxrc_segment_map(segment, name, MXRC_ACCESS_RT, error, error_bytes);
     if (result == MXRC_OPEN_OK || result == MXRC_OPEN_LAYOUT) {
-        switch (judge(segment, geometry, table, &result, error, error_bytes)) {
+        int nobody = mxrc_lock_nobody(lock);
+        switch (judge(segment, geometry, table, nobody, &result, error, error_bytes)) {
         case JOIN:
             return join(segment, error, error_bytes);
         case REFUSE:
@@ -106,7 +115,8 @@ static int open_locked(struct mxrc_segment *segment, int lock, const char *name,
             after = segment->generation;
             mxrc_segment_unmap(segment);
         }
-    } else if (result != MXRC_OPEN_ABSENT) {
+    } else if (result != MXRC_OPEN_ABSENT &&
+               !(result == MXRC_OPEN_CORRUPT && mxrc_lock_nobody(lock))) {
         return result;
     }
     result = mxrc_segment_create(segment, name, geometry, after, error, error_bytes);
@@ -122,14 +132,17 @@ int mxrc_segment_open_rt(struct mxrc_segment *segment, const char *name, const c
                          const struct mxrc_geometry *geometry, int *created, char *error,
                          size_t error_bytes)
 {
-    *segment = (struct mxrc_segment){.access = MXRC_ACCESS_RT, .member = -1, .lock = -1};
+    *segment =
+        (struct mxrc_segment){.access = MXRC_ACCESS_RT, .member = -1, .lock = -1, .presence = -1};
     *created = 0;
     int lock = mxrc_lock_file(lock_path, MXRC_LOCK_WAIT_MS, error, error_bytes);
     if (lock < 0) {
         return MXRC_OPEN_LOCK;
     }
     int result = open_locked(segment, lock, name, geometry, created, error, error_bytes);
-    if (result != MXRC_OPEN_OK) {
+    if (result == MXRC_OPEN_OK) {
+        segment->presence = mxrc_lock_presence(lock_path);
+    } else {
         segment->lock = -1;
         *created = 0;
     }

@@ -3,6 +3,8 @@
 #include "../src/state_block.h"
 #include "exec_fixture.h"
 
+#include "../src/lease.h"
+
 #define LIVES 64
 
 /* One life of an executive. */
@@ -159,6 +161,29 @@ static void test_kill_while_taking_over(void)
         CHECK(exec->axis[0].command == 0.8);
         CHECK_EQUAL(exec->epoch, phase == MXRC_AT_LEASE ? 2 : 3);
         CHECK_EQUAL(exec->command_tail, 1);
+    }
+}
+
+/* The last epoch that fits is used, and the one after it refused; the mutex is free again each time. */
+static void test_last_epochs(void)
+{
+    new_segment();
+    struct mxrc_lease *lease = mxrc_region(&rt, MXRC_REGION_LEASE, NULL);
+    lease->owner = (MXRC_EPOCH_MAX - 1) << 16 | 1;
+    lease->admitted_epoch = MXRC_EPOCH_MAX - 1;
+    struct mxrc_exec *exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+    CHECK_EQUAL(exec->epoch, MXRC_EPOCH_MAX);
+    CHECK_EQUAL(lease->admitted_epoch, MXRC_EPOCH_MAX);
+    CHECK_EQUAL(exec_run(exec, 50), 0);
+    exec_done(exec);
+    for (int i = 0; i < 2; i++) {
+        exec = exec_made();
+        CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), EOVERFLOW);
+        CHECK_HAS(error, "a new generation begins");
+        CHECK_EQUAL(mxrc_lease_take(exec, lease->owner), 0);
+        CHECK_EQUAL(lease->admitted_epoch, MXRC_EPOCH_MAX);
+        mxrc_exec_free(exec);
     }
 }
 
@@ -378,6 +403,7 @@ int main(void)
     exec_config_default();
     test_kill_at_every_phase();
     test_kill_while_taking_over();
+    test_last_epochs();
     test_second_primary_refused();
     test_long_outage();
     test_plant_goes_on();

@@ -130,6 +130,15 @@ static void set_boot(struct mxrc_header *header, struct mxrc_region_desc *table)
     header->boot_id[0] ^= 0xff;
 }
 
+/* An RT process starts a new generation: nobody lives in the damaged one. */
+static void replaced(const char *reason)
+{
+    CHECK_EQUAL(fixture_open(&segment, &created), MXRC_OPEN_OK);
+    CHECK_EQUAL(created, 1);
+    CHECK_HAS(error, reason);
+    mxrc_segment_detach(&segment);
+}
+
 static void test_bytes(void)
 {
     char text[2][64];
@@ -150,11 +159,14 @@ static void test_bytes(void)
     snprintf(text[1], sizeof text[1], "%" PRIu64, bytes + 4096);
     damaged(set_size, 1);
     refused(MXRC_OPEN_CORRUPT, text[0], text[1]);
-    CHECK_EQUAL(fixture_open(&segment, &created), MXRC_OPEN_CORRUPT);
+    replaced(text[1]);
 
     damaged(set_period, 0);
     refused(MXRC_OPEN_CORRUPT, "CRC 0x", "computed 0x");
-    CHECK_EQUAL(fixture_open(&segment, &created), MXRC_OPEN_CORRUPT);
+    replaced("computed 0x");
+    damaged(set_magic, 0);
+    refused(MXRC_OPEN_CORRUPT, "damaged magic", "0x1122334455667788");
+    replaced("damaged magic");
 
     damaged(set_offset, 1);
     refused(MXRC_OPEN_CORRUPT, "region 5", text[0]);
@@ -189,9 +201,76 @@ static void test_truncated(void)
     refused(MXRC_OPEN_CORRUPT, "100 bytes", "8192");
     truncate_to(0);
     refused(MXRC_OPEN_CORRUPT, "0 bytes", "8192");
+    replaced("0 bytes");
+    refused(MXRC_OPEN_ABSENT, "no shared memory", "");
+
+    struct mxrc_segment live;
+    fixture_live(&live);
+    truncate_to(0);
     CHECK_EQUAL(fixture_open(&segment, &created), MXRC_OPEN_CORRUPT);
+    CHECK_HAS(error, "remove /dev/shm");
+    mxrc_unlock_file(live.presence); /* its process dies of SIGBUS */
+    replaced("0 bytes");
+    munmap(live.base, live.bytes);
     shm_unlink(fixture_name);
     refused(MXRC_OPEN_ABSENT, "no shared memory", "");
+}
+
+static uint8_t *header_bytes(void)
+{
+    int descriptor = shm_open(fixture_name, O_RDWR, 0);
+    uint8_t *base =
+        mmap(NULL, MXRC_HEADER_REGION, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    close(descriptor);
+    return base;
+}
+
+/* Offsets of all that is checked, in turn; 0 after the last. */
+static size_t next_byte(size_t at)
+{
+    size_t table_end = MXRC_TABLE_OFFSET + sizeof(struct mxrc_region_desc) * MXRC_REGIONS;
+    if (++at == sizeof(struct mxrc_header))
+        return MXRC_TABLE_OFFSET;
+    return at == table_end ? 0 : at;
+}
+
+/* Whichever byte of header and table is wrong: nobody replaces a generation that an RT process lives in, and once it is dead the
+ * next one gets a generation to work in. */
+static void test_each_byte(void)
+{
+    struct mxrc_segment live;
+    size_t flips = 0, attached = 0, at = 0;
+    shm_unlink(fixture_name);
+    fixture_live(&live);
+    uint8_t *base = header_bytes();
+    do {
+        base[at] ^= 1;
+        int result = fixture_open(&segment, &created);
+        CHECK_SAY(!created, "byte %zu: a living generation was replaced", at);
+        mxrc_segment_detach(&segment);
+        attached += fixture_attach(&segment, MXRC_ACCESS_NONRT) == MXRC_OPEN_OK;
+        mxrc_segment_detach(&segment);
+        base[at] ^= 1;
+        CHECK(result != MXRC_OPEN_OK || at / 4 == offsetof(struct mxrc_header, state) / 4);
+        flips++;
+        at = next_byte(at);
+    } while (at);
+    CHECK(attached <= 4); /* but for the state word, which is no part of the checksum */
+    munmap(base, MXRC_HEADER_REGION);
+    mxrc_segment_detach(&live);
+
+    for (at = 0; at < sizeof(struct mxrc_header); at++) {
+        shm_unlink(fixture_name);
+        fixture_child(die_live, NULL);
+        base = header_bytes();
+        base[at] ^= 1;
+        munmap(base, MXRC_HEADER_REGION);
+        int result = fixture_open(&segment, &created);
+        CHECK_SAY(result == MXRC_OPEN_OK, "byte %zu: %s", at, error);
+        mxrc_segment_detach(&segment);
+    }
+    printf("%zu bytes of header and table flipped\n", flips);
+    shm_unlink(fixture_name);
 }
 
 /* Other builds and boots: replaced when nobody lives in them, refused otherwise. */
@@ -387,6 +466,7 @@ int main(void)
     fixture_start();
     test_bytes();
     test_truncated();
+    test_each_byte();
     test_other_builds();
     test_owners();
     test_room();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -12,9 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from shared.enums import RtState
+from shared.enums import ImageTake, RtState
+from shared.process_image import Plant
 from shared.segment import Segment
 from tests.processes import BIN, Place, Running, run_to_end, started_rt, wait_for, wait_for_state
 
@@ -119,6 +122,78 @@ def test_an_unlinked_segment_makes_rt_step_down(place: Place, up: Running) -> No
     segment = current(place, other_than=pid)
     assert segment.generation != generation
     assert "the segment was removed or replaced" in up.output
+
+
+def test_a_flipped_byte_of_the_header_leads_to_a_new_generation(place: Place, up: Running) -> None:
+    """Whoever lives goes on by what is mapped, but nobody else can attach any more."""
+    segment = current(place)
+    pid, generation = int(segment.rt_status.pid), segment.generation
+    with (Path("/dev/shm") / f"mxrc-{place.instance}").open("r+b") as file:
+        file.seek(9)  # of the layout version
+        byte = file.read(1)[0]
+        file.seek(9)
+        file.write(bytes([byte ^ 0x10]))
+    segment = current(place, other_than=pid)
+    assert segment.generation != generation
+    assert "replaced a segment in which nobody lived" in up.output
+    assert "header has CRC" in up.output
+    log = (place.folder / "log" / "non_rt_process.log").read_text()
+    assert "the segment is not valid any more" in log
+
+
+class Arm(threading.Thread):
+    """A plant whose axes are where they are commanded; what it was told to do, in order."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(daemon=True)
+        self._plant = Plant(name, 6, watchdog_s=0.1)
+        self.takes: list[ImageTake] = []
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        position = np.zeros(6)
+        with self._plant as plant:
+            while not self.ending.wait(0.001):
+                plant.write(position, np.zeros(6), np.zeros(6))
+                outputs = plant.read()
+                if outputs.take is not ImageTake.HELD and outputs.take not in self.takes[-1:]:
+                    self.takes.append(outputs.take)
+
+
+def test_a_truncated_segment(place: Place) -> None:
+    """Whoever touches it dies by SIGBUS, the plant's watchdog makes outputs safe, and a new
+    generation drives the same plant.
+    """
+    set_policy(place, **QUICK)
+    path = place.config_dir / "robot.json"
+    robot = json.loads(path.read_text())
+    robot["driver"] = {
+        "type": "process_image", "name": place.instance, "input_timeout_ms": 2000,
+    }  # fmt: skip
+    path.write_text(json.dumps(robot))
+    place.environ["MXRC_RT_SCHEDULE__SAFE_MODE_RESUME"] = "automatic"
+    arm = Arm(place.instance)
+    arm.start()
+    running = Running(
+        [str(BIN / "mxrc"), "up", "--no-table"], place.environ, place.folder / "up.out"
+    )
+    try:
+        segment = current(place)
+        pid, generation = int(segment.rt_status.pid), segment.generation
+        segment.detach()
+        with (Path("/dev/shm") / f"mxrc-{place.instance}").open("r+b") as file:
+            file.truncate(0)
+        wait_for(lambda: "rt_process: killed by SIGBUS" in running.output, "the end by SIGBUS")
+        segment = current(place, other_than=pid)
+        assert segment.generation != generation
+        assert "has 0 bytes" in running.output
+        wait_for(lambda: arm.takes[-1] is ImageTake.TAKEN, "commits of the new generation")
+        # Before the first commit, driven, safe while nobody drove, driven again.
+        assert arm.takes[-3:] == [ImageTake.TAKEN, ImageTake.STOPPED, ImageTake.TAKEN]
+    finally:
+        running.end()
+        arm.ending.set()
+        arm.join()
 
 
 def test_the_limit_a_person_and_reset(place: Place, up: Running) -> None:

@@ -300,17 +300,18 @@ def leave_a_dead_segment(place: Place) -> Segment:
     return segment
 
 
-def test_a_truncated_segment_is_refused_with_the_remedy(place: Place) -> None:
+def test_a_truncated_segment_is_replaced_once_nobody_lives_in_it(place: Place) -> None:
     dead = leave_a_dead_segment(place)
-    path = shm_file(place.instance)
-    with path.open("r+b") as file:
-        file.truncate(dead.bytes // 2)
-    try:
-        text = refused(place, 78)
-    finally:
-        path.unlink()
-    assert len(text.splitlines()) == 1
-    assert f"remove /dev/shm/{path.name}" in text
+    size, generation = dead.bytes, dead.generation
+    dead.detach()
+    with shm_file(place.instance).open("r+b") as file:
+        file.truncate(size // 2)
+    with started_rt(place, name="new") as rt:
+        segment = wait_for_state(place, rt)
+        assert segment.generation != generation
+        assert f"has {size // 2} bytes, its header says {size}" in rt.output
+        rt.signal(signal.SIGTERM)
+        assert rt.wait() == 0
 
 
 def test_a_dead_segment_of_another_build_is_replaced(place: Place) -> None:

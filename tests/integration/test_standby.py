@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from shared.enums import RegionId, Role
 from shared.layout import Records
@@ -56,6 +60,42 @@ def test_the_standby_goes_on_when_the_primary_is_killed(place: Place) -> None:
             second.signal(signal.SIGTERM)
             assert second.wait() == 0, second.output
     assert place.shm_files() == []
+
+
+@pytest.fixture
+def one_cpu(place: Place) -> Iterator[int]:
+    """The only CPU of a cpuset that is made for the test."""
+    root = Path("/sys/fs/cgroup/cpuset")
+    folder = root / place.instance
+    cpu = max(os.sched_getaffinity(0))
+    try:
+        folder.mkdir()
+    except OSError as error:
+        pytest.skip(f"no cpuset hierarchy to make one in: {error}")
+    try:
+        (folder / "cpuset.mems").write_text((root / "cpuset.mems").read_text())
+        (folder / "cpuset.cpus").write_text(str(cpu))
+        yield cpu
+    finally:
+        wait_for(lambda: not (folder / "tasks").read_text(), "the end of its processes")
+        folder.rmdir()
+
+
+def test_on_the_only_cpu_a_standby_stands_by_all_the_same(place: Place, one_cpu: int) -> None:
+    """Where there is another one it is never on the CPU of the PRIMARY; see the test before."""
+    cpu = one_cpu
+    tasks = f"/sys/fs/cgroup/cpuset/{place.instance}/tasks"
+    alone = ("sh", "-c", f'echo $$ > {tasks}; exec "$@"', "sh")
+    with started_rt(place, prefix=alone) as first:
+        segment = wait_for_state(place, first)
+        with started_rt(place, name="second", prefix=alone) as second:
+            wait_for(lambda: standbys(segment) == [second.pid], "a standby")
+            member = segment.member_struct(1 - (segment.primary() or 0))
+            assert member.cpu == segment.rt_status.cpu == cpu
+            before = segment.rt_status.cycle
+            kill(first)
+            wait_for(lambda: segment.rt_status.pid == second.pid, "the take-over")
+            wait_for(lambda: segment.rt_status.cycle > before + 100, "cycles")
 
 
 def test_a_stopped_primary_is_fenced_off_and_killed(place: Place) -> None:

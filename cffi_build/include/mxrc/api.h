@@ -74,7 +74,8 @@ struct mxrc_segment {
     int member; /* index of an attached RT process, -1 none */
     uint64_t generation;
     char name[MXRC_TEXT_BYTES]; /* of the shared-memory object, with leading '/' */
-    int lock; /* instance lock held by the creator of a generation until publication, else -1 */
+    int lock;     /* instance lock held by the creator of a generation until publication, else -1 */
+    int presence; /* says that this RT process lives; descriptor, -1 none */
 };
 
 /* What opening found; also the return value of open and attach. */
@@ -99,7 +100,8 @@ void mxrc_unlock_file(int descriptor);
 
 /* RT: under the lock, attach to the live generation or create one, and claim a member. A generation without a
  * live member and with another shape (config_hash, geometry, layout), of an earlier boot, or never published is
- * replaced by a new one.
+ * replaced by a new one; so is one that is damaged, when no RT process of the instance lives: `error` then says what
+ * was wrong with it, though the result is MXRC_OPEN_OK.
  * *created = 1: this process made the generation. It is BUILDING, the lock stays held and every region is writable:
  * fill NAMES_RT, DATA_DIRECTORY and first values, then call mxrc_segment_publish. Others get MXRC_OPEN_BUILDING
  * until then. Detaching (or dying) before publication gives the generation up. */
