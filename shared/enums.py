@@ -244,6 +244,56 @@ class OpKind(IntEnum):
     LOG = lib.MXRC_OP_LOG
     SET_VALUE = lib.MXRC_OP_SET_VALUE
     SAFE_STOP = lib.MXRC_OP_SAFE_STOP
+    WAIT_FOR = lib.MXRC_OP_WAIT_FOR
+    CONTROL_LAW = lib.MXRC_OP_CONTROL_LAW
+    EMIT_EVENT = lib.MXRC_OP_EMIT_EVENT
+    IF = lib.MXRC_OP_IF
+    REPEAT = lib.MXRC_OP_REPEAT
+    PARALLEL = lib.MXRC_OP_PARALLEL
+    JOIN = lib.MXRC_OP_JOIN
+    VIA = lib.MXRC_OP_VIA
+    FAIL = lib.MXRC_OP_FAIL
+    JUMP = lib.MXRC_OP_JUMP
+
+
+class Compare(IntEnum):
+    """Comparisons of a condition."""
+
+    EQ = lib.MXRC_COMPARE_EQ
+    NE = lib.MXRC_COMPARE_NE
+    LT = lib.MXRC_COMPARE_LT
+    LE = lib.MXRC_COMPARE_LE
+    GT = lib.MXRC_COMPARE_GT
+    GE = lib.MXRC_COMPARE_GE
+
+
+class ConditionSource(IntEnum):
+    """What a condition looks at."""
+
+    NONE = lib.MXRC_CONDITION_NONE
+    KEY = lib.MXRC_CONDITION_KEY
+    EVENT = lib.MXRC_CONDITION_EVENT
+
+
+class Profile(IntEnum):
+    """Shapes of a move over time."""
+
+    MINIMUM_JERK = lib.MXRC_PROFILE_MINIMUM_JERK
+    TRAPEZOIDAL = lib.MXRC_PROFILE_TRAPEZOIDAL
+
+
+class Join(IntEnum):
+    """When a parallel block is done."""
+
+    ALL = lib.MXRC_JOIN_ALL
+    FIRST = lib.MXRC_JOIN_FIRST
+
+
+class LatePolicy(IntEnum):
+    """What becomes of a run that is due while the last one is still going."""
+
+    SKIP = lib.MXRC_LATE_SKIP
+    QUEUE = lib.MXRC_LATE_QUEUE
 
 
 class OnFailure(IntEnum):
@@ -252,6 +302,7 @@ class OnFailure(IntEnum):
     TASK = lib.MXRC_FAIL_TASK
     SKIP = lib.MXRC_FAIL_SKIP
     SAFE_MODE = lib.MXRC_FAIL_SAFE_MODE
+    RECOVERY = lib.MXRC_FAIL_RECOVERY
 
 
 class RestartPolicy(IntEnum):
@@ -368,6 +419,11 @@ C_NAMES: Final[dict[type[IntEnum] | type[IntFlag], tuple[str, str]]] = {
     CommandKind: ("mxrc_command_kind", "MXRC_COMMAND_"),
     Result: ("mxrc_result", "MXRC_"),
     OpKind: ("mxrc_op_kind", "MXRC_OP_"),
+    Compare: ("mxrc_compare", "MXRC_COMPARE_"),
+    ConditionSource: ("mxrc_condition_source", "MXRC_CONDITION_"),
+    Profile: ("mxrc_profile", "MXRC_PROFILE_"),
+    Join: ("mxrc_join", "MXRC_JOIN_"),
+    LatePolicy: ("mxrc_late_policy", "MXRC_LATE_"),
     OnFailure: ("mxrc_on_failure", "MXRC_FAIL_"),
     RestartPolicy: ("mxrc_restart_policy", "MXRC_RESTART_"),
     TaskMode: ("mxrc_task_mode", "MXRC_MODE_"),

@@ -267,6 +267,7 @@ class _Compiler:
             (self.definition.period_ms or 0) * 1_000_000 if mode == "periodic" else 0
         )
         program.on_restart = int(_ON_RESTART[self.definition.on_restart])
+        program.on_safe_mode = int(_ON_RESTART[self.definition.on_safe_mode])
         program.task_id = from_text(self.task_id, _TEXT_BYTES)
         program.crc = lib.mxrc_program_checksum(self.slot)
         self._validate()

@@ -41,5 +41,8 @@ extern const struct mxrc_action_type mxrc_action_hold;
 extern const struct mxrc_action_type mxrc_action_log;
 extern const struct mxrc_action_type mxrc_action_set_value;
 extern const struct mxrc_action_type mxrc_action_safe_stop;
+extern const struct mxrc_action_type mxrc_action_wait_for;
+extern const struct mxrc_action_type mxrc_action_emit_event;
+extern const struct mxrc_action_type mxrc_action_control_law;
 
 #endif

@@ -11,7 +11,7 @@ static uint32_t validate(const struct mxrc_op *op, const struct mxrc_axis_config
                          uint32_t axis_count, uint32_t data_keys)
 {
     (void)data_keys;
-    if (op->axes == 0)
+    if (op->axes == 0 || op->key > MXRC_PROFILE_TRAPEZOIDAL)
         return MXRC_ERR_INVALID;
     if (!(op->args[SHARE] >= 0 && op->args[SHARE] <= 1))
         return MXRC_ERR_INVALID;

@@ -46,6 +46,7 @@ SIZE(mxrc_ring_header, MXRC_SLOT_BYTES);
 SIZE(mxrc_cycle_record, MXRC_SLOT_BYTES);
 SIZE(mxrc_event, MXRC_SLOT_BYTES);
 SIZE(mxrc_command, MXRC_SLOT_BYTES);
+SIZE(mxrc_condition, 16);
 SIZE(mxrc_op, 256);
 SIZE(mxrc_program, 256);
 SIZE(mxrc_program_slot, MXRC_PROGRAM_SLOT_BYTES);

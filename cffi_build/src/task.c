@@ -175,6 +175,15 @@ static void op_failed(struct mxrc_exec *exec, struct mxrc_task_state *task, uint
         next_op(exec, task);
         return;
     }
+    if (op->on_failure == MXRC_FAIL_RECOVERY) {
+        mxrc_log(exec, MXRC_EV_ACTION_SKIPPED, task, task->op, result);
+        mxrc_span_end(exec, task, MXRC_SPAN_ACTION_EXECUTE, result);
+        task->op = op->recovery;
+        task->phase = NOT_BEGUN;
+        task->retries = 0;
+        task->action_start_cycle = 0;
+        return;
+    }
     if (op->on_failure == MXRC_FAIL_SAFE_MODE)
         exec->task_asks_safe = 1;
     finish(exec, task, MXRC_TASK_FAILED, result);

@@ -39,6 +39,18 @@ static uint32_t state_admits(const struct mxrc_exec *exec)
     }
 }
 
+/* What the format knows and this executor does not run yet. */
+static uint32_t check_supported(const struct mxrc_program_slot *own, uint32_t *op)
+{
+    for (uint32_t i = 0; i < own->program.op_count; i++) {
+        *op = i;
+        if (own->op[i].kind > MXRC_OP_SAFE_STOP || own->op[i].count)
+            return MXRC_ERR_INVALID;
+    }
+    *op = UINT32_MAX;
+    return own->program.mode == MXRC_MODE_TRIGGERED ? MXRC_ERR_INVALID : MXRC_OK;
+}
+
 /* From Non-RT's staging into RT's own region; judged there, where nobody else can change it any more. */
 static uint32_t take_program(struct mxrc_exec *exec, const struct mxrc_command *command,
                              struct mxrc_program_slot *own, uint32_t *op)
@@ -53,6 +65,9 @@ static uint32_t take_program(struct mxrc_exec *exec, const struct mxrc_command *
         return MXRC_ERR_CORRUPT;
     uint32_t result = mxrc_program_validate(own, exec->config.axis, exec->config.axis_count,
                                             (uint32_t)mxrc_load_acquire(&exec->at.data->count), op);
+    if (result != MXRC_OK)
+        return result;
+    result = check_supported(own, op);
     if (result != MXRC_OK)
         return result;
     /* Runs lie on the time grid. */

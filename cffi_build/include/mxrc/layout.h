@@ -14,7 +14,7 @@
  *   - "seq" of a slot holding record n: 2n+1 while it is being written, 2n+2 when done (0: never written)
  */
 
-#define MXRC_LAYOUT_VERSION 1
+#define MXRC_LAYOUT_VERSION 2
 #define MXRC_MAGIC 0x3143525853484d21
 
 #define MXRC_PAGE_BYTES 4096
@@ -499,6 +499,8 @@ enum mxrc_command_kind {
     MXRC_COMMAND_TASK_CANCEL = 3, /* execution_id */
     MXRC_COMMAND_TASK_PAUSE = 4,
     MXRC_COMMAND_TASK_RESUME = 5,
+    /* key = topic (interned), args[0] = value: to the execution_id, 0: to every execution in progress that listens.
+     * MXRC_ERR_UNKNOWN: nobody does. */
     MXRC_COMMAND_BUS_EVENT = 6,
     MXRC_COMMAND_NOOP = 7 /* answered, changes nothing: round-trip measurements */
 };
@@ -546,42 +548,134 @@ struct mxrc_command {
 #define MXRC_PROGRAM_SLOT_BYTES 16384
 #define MXRC_PROGRAM_OPS 63
 #define MXRC_PROGRAM_MAGIC 0x4d585052
-#define MXRC_PROGRAM_VERSION 1
-#define MXRC_OP_ARGS 24
+#define MXRC_PROGRAM_VERSION 2
+#define MXRC_OP_ARGS 21
+#define MXRC_PROGRAM_TOPICS 4
+#define MXRC_PROGRAM_LAWS 8
+#define MXRC_BRANCHES 4
+#define MXRC_REPEAT_DEPTH 4
+#define MXRC_VIA_POINTS 12
+#define MXRC_VIA_PER_OP 2
 
-enum mxrc_op_kind {
-    MXRC_OP_END = 0,
-    MXRC_OP_MOVE_JOINTS =
-        1, /* args[axis] = target of the axes in `axes`; minimum jerk over duration_ns; 0: as long as the share args[8] of the axes' limits needs (0: all of it) */
-    MXRC_OP_WAIT = 2, /* duration_ns */
-    MXRC_OP_HOLD = 3, /* hold `axes` at the set-point for duration_ns */
-    MXRC_OP_LOG =
-        4, /* message TASK_LOG with args[0..3]: interned names, the parts of the text; level in `key` */
-    MXRC_OP_SET_VALUE = 5, /* data-store handle `key` (written by RT): args */
-    MXRC_OP_SAFE_STOP = 6  /* enter SAFE_MODE */
+enum mxrc_compare {
+    MXRC_COMPARE_EQ = 1,
+    MXRC_COMPARE_NE = 2,
+    MXRC_COMPARE_LT = 3,
+    MXRC_COMPARE_LE = 4,
+    MXRC_COMPARE_GT = 5,
+    MXRC_COMPARE_GE = 6
+};
+enum mxrc_condition_source {
+    MXRC_CONDITION_NONE = 0, /* no condition; every other field is zero */
+    MXRC_CONDITION_KEY = 1,  /* element `element` of data-store key `key`: bool, int64 or double */
+    MXRC_CONDITION_EVENT = 2 /* value of the last event of topic[`key`] of the program's header */
 };
 
-enum mxrc_on_failure { MXRC_FAIL_TASK = 0, MXRC_FAIL_SKIP = 1, MXRC_FAIL_SAFE_MODE = 2 };
+/* `source compare value`. A key that was never written and an event that never came make it false, whatever the
+ * comparison; so does a value that is not a number. A key that its writer holds open at this instant is looked at again in
+ * the next cycle. 16 bytes. */
+struct mxrc_condition {
+    uint32_t key;
+    uint8_t source;  /* enum mxrc_condition_source */
+    uint8_t compare; /* enum mxrc_compare */
+    uint8_t edge;    /* 1: it has to be seen false before it counts as true */
+    uint8_t element;
+    double value; /* bool: 0 or 1 */
+};
+
+/* Fields that a kind does not name are zero; action_name, next and progress belong to every kind; on_failure, recovery,
+ * timeout_ns, retries and backoff_ns to the actions and to PARALLEL. "Instant" ops take no time; all others at least one cycle. */
+enum mxrc_op_kind {
+    /* The run has ended well. The last op is one; nothing else may be last. */
+    MXRC_OP_END = 0,
+    /* axes; args[axis] = target; key = enum mxrc_profile; duration_ns, longer where the limits need it, or 0: as long as
+     * the share args[8] of the limits needs (0: all of it). count via points follow in VIA ops, passed without a stop. */
+    MXRC_OP_MOVE_JOINTS = 1,
+    MXRC_OP_WAIT = 2, /* duration_ns */
+    MXRC_OP_HOLD = 3, /* hold `axes` at the set-point for duration_ns */
+    MXRC_OP_LOG = 4,  /* instant; message TASK_LOG with args[0..3]: interned names, the parts of
+                            * the text; key = level */
+    MXRC_OP_SET_VALUE = 5, /* instant; data-store handle `key` (written by RT): args */
+    MXRC_OP_SAFE_STOP = 6, /* instant; enter SAFE_MODE */
+    /* Until the condition holds; timeout_ns fails it. An event that came since the run began counts once, also if it came
+     * before this op; one whose value does not satisfy is used up. */
+    MXRC_OP_WAIT_FOR = 7,
+    /* A law that was loaded for tasks, handle `key`, makes the set-points of `axes` (args[0..20]: its parameters) for
+     * duration_ns (0: no end), until the condition holds, or until its step returns MXRC_LAW_DONE. A user's action
+     * in C is such a law; it need not have axes. */
+    MXRC_OP_CONTROL_LAW = 8,
+    /* Instant; event-bus message with topic `key` (interned) and args[0..count-1], at most MXRC_ARGS, and the trace
+     * context of the run. */
+    MXRC_OP_EMIT_EVENT = 9,
+    /* ---- control flow: instant, no span ---- */
+    MXRC_OP_IF = 10, /* condition true: next, false: target */
+    /* Begins a round (next) while fewer than `count` (0: any number) were begun and the condition, if any, holds; else target.
+     * The body begins at next, the op behind this one, and ends with the JUMP that leads back here; target lies behind that.
+     * Nobody enters a body but here; it may be left at any place. key = number of REPEATs around it, below
+     * MXRC_REPEAT_DEPTH; inside of a branch it is counted from 0 again. */
+    MXRC_OP_REPEAT = 11,
+    /* Branches begin at branch[0], branch[1].. (ascending, 0: none; branch[0] = next) and end at the JOIN `target`, where
+     * the run goes on. key = enum mxrc_join. Branches have disjoint axes; no PARALLEL in a branch. A branch that fails
+     * (MXRC_FAIL_TASK) fails the PARALLEL, whose own on_failure decides. Not instant. */
+    MXRC_OP_PARALLEL = 12,
+    MXRC_OP_JOIN = 13, /* ends a branch; once joined the run goes on at next */
+    /* Via points of the MOVE_JOINTS before, MXRC_VIA_PER_OP each: point p of this op is args[8 p + axis]. Data, not run. */
+    MXRC_OP_VIA = 14,
+    /* The run fails with result `key` (0: that of the action that failed last); ends a recovery sequence. */
+    MXRC_OP_FAIL = 15,
+    MXRC_OP_JUMP =
+        16 /* on at next, which alone of all may be smaller: the REPEAT whose body this op ends */
+};
+
+enum mxrc_profile {
+    MXRC_PROFILE_MINIMUM_JERK = 0,
+    MXRC_PROFILE_TRAPEZOIDAL =
+        1 /* constant acceleration, constant velocity, constant deceleration */
+};
+enum mxrc_join {
+    MXRC_JOIN_ALL = 0,
+    MXRC_JOIN_FIRST = 1 /* the first branch that ends; the others are cancelled */
+};
+
+/* What follows the last try of an action. RECOVERY: go on at op `recovery`; that sequence leads to wherever it is to
+ * lead, or to a FAIL. */
+enum mxrc_on_failure {
+    MXRC_FAIL_TASK = 0,
+    MXRC_FAIL_SKIP = 1,
+    MXRC_FAIL_SAFE_MODE = 2,
+    MXRC_FAIL_RECOVERY = 3
+};
 enum mxrc_restart_policy {
     MXRC_RESTART_RESUME = 0,
     MXRC_RESTART_RESTART = 1,
     MXRC_RESTART_FAIL = 2
 };
 enum mxrc_task_mode { MXRC_MODE_ONCE = 0, MXRC_MODE_PERIODIC = 1, MXRC_MODE_TRIGGERED = 2 };
+/* A run that is due while the last one is still going. */
+enum mxrc_late_policy {
+    MXRC_LATE_SKIP = 0, /* left out, counted */
+    MXRC_LATE_QUEUE = 1 /* begins as soon as the last one has ended, counted */
+};
 
 /* 256 bytes. */
 struct mxrc_op {
-    uint16_t kind;
-    uint16_t on_failure;
-    uint32_t action_name;
-    uint32_t axes;
-    uint32_t key;
+    uint16_t kind;        /* enum mxrc_op_kind */
+    uint16_t on_failure;  /* enum mxrc_on_failure */
+    uint32_t action_name; /* interned */
+    uint32_t axes;        /* bit mask of the axes that it drives */
+    uint32_t key;         /* by kind */
     uint64_t duration_ns;
-    uint64_t timeout_ns; /* 0: none */
-    uint64_t backoff_ns;
-    uint32_t retries;
-    uint32_t next; /* index of the op that follows */
-    uint64_t reserved[2];
+    uint64_t timeout_ns; /* of each try; 0: none */
+    uint64_t backoff_ns; /* before a retry */
+    uint16_t retries;
+    uint16_t progress; /* of the run when this op begins, in 1/1000; the compiler's estimate */
+    uint32_t next;     /* index of the op that follows: greater, but for JUMP */
+    struct mxrc_condition condition; /* of IF, REPEAT, WAIT_FOR, CONTROL_LAW */
+    uint32_t count;                  /* REPEAT, MOVE_JOINTS, EMIT_EVENT */
+    uint16_t target;                 /* IF, REPEAT, PARALLEL: op index */
+    uint16_t recovery;               /* op index, with MXRC_FAIL_RECOVERY */
+    uint16_t branch[MXRC_BRANCHES];  /* PARALLEL: op indices */
+    uint64_t reserved;
     double args[MXRC_OP_ARGS];
 };
 
@@ -596,13 +690,19 @@ struct mxrc_program {
     uint32_t axes; /* union over the ops */
     uint32_t task_name;
     uint32_t sequence_name;
-    uint32_t mode; /* enum mxrc_task_mode */
-    uint32_t priority;
-    uint64_t period_ns;
-    uint32_t on_restart; /* enum mxrc_restart_policy */
-    uint32_t reserved0;
+    uint32_t mode;         /* enum mxrc_task_mode */
+    uint32_t priority;     /* among tasks that want the same axis: higher first */
+    uint64_t period_ns;    /* of mode periodic, else 0 */
+    uint32_t on_restart;   /* enum mxrc_restart_policy: after a restart of RT */
+    uint32_t on_safe_mode; /* enum mxrc_restart_policy: when motion goes on after SAFE_MODE */
     char task_id[MXRC_TEXT_BYTES];
-    uint64_t reserved[17];
+    /* What starts a run of mode triggered, else all zero. edge 1: when it becomes true; 0: again while it is true. */
+    struct mxrc_condition trigger;
+    uint64_t rearm_ns; /* of mode triggered: least time from one begin to the next */
+    uint32_t on_late;  /* enum mxrc_late_policy; triggered: QUEUE keeps one edge */
+    uint32_t topic_count;
+    uint32_t topic[MXRC_PROGRAM_TOPICS]; /* interned: what WAIT_FOR, IF and REPEAT listen to */
+    uint64_t reserved[11];
 };
 
 struct mxrc_program_slot {

@@ -1,0 +1,22 @@
+/* action_emit_event.c: a message to the event bus. */
+#include <math.h>
+
+#include "action.h"
+
+static uint32_t validate(const struct mxrc_op *op, const struct mxrc_axis_config *axes,
+                         uint32_t axis_count, uint32_t data_keys)
+{
+    (void)axes, (void)axis_count, (void)data_keys;
+    if (op->key == 0 || op->count > MXRC_ARGS || op->axes != 0)
+        return MXRC_ERR_INVALID;
+    for (uint32_t i = 0; i < op->count; i++)
+        if (!isfinite(op->args[i]))
+            return MXRC_ERR_INVALID;
+    return MXRC_OK;
+}
+
+const struct mxrc_action_type mxrc_action_emit_event = {
+    .kind = MXRC_OP_EMIT_EVENT,
+    .instant = 1,
+    .validate = validate,
+};
