@@ -6,17 +6,15 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from nonrt_process.interfaces import Compile, InvalidTask, TaskMode, UnknownDefinition
 from shared.config import Config
-from shared.config.models.datastore import DataStoreConfig
 from shared.config.models.tasks import TaskDefinition
-from shared.datastore import Key, data_type
+from shared.datastore import Key
 from shared.enums import NameKind
 from shared.program import ProgramError, compile_task
-
-MAX_TEXT: Final = 255
+from shared.program.scratch import scratch_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def check(
         program = compile_task(
             definition,
             config.robot,
-            _keys(config.datastore),
+            scratch_keys(config.datastore),
             lambda _kind, _text: 1,
             task_id=task_id,
             mode=mode,
@@ -71,30 +69,12 @@ def check(
     except ProgramError as error:
         extensions = {"step": error.step, "field": error.field}
         raise InvalidTask(str(error), extensions=extensions) from error
-    for name, value in parameters.items():
-        _check_parameter(name, value, definition.parameters[name])
     return Checked(definition, document, digest, program.axes)
-
-
-def _check_parameter(name: str, value: Any, default: Any) -> None:
-    if isinstance(value, str) and len(value) > MAX_TEXT:
-        raise InvalidTask(f"parameters.{name}: at most {MAX_TEXT} characters are allowed")
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    both_numbers = number and isinstance(default, (int, float)) and not isinstance(default, bool)
-    if type(value) is not type(default) and not both_numbers:
-        raise InvalidTask(
-            f"parameters.{name}: found {value!r:.80}: must be of the type of its default "
-            f"({default!r:.80})"
-        )
 
 
 def _serialized(definition: TaskDefinition) -> tuple[str, str]:
     document = definition.model_dump_json(by_alias=True)
     return document, hashlib.sha256(document.encode()).hexdigest()
-
-
-def _keys(config: DataStoreConfig) -> Mapping[str, Key]:
-    return {key.name: Key(at, data_type(key), key) for at, key in enumerate(config.keys)}
 
 
 @lru_cache(maxsize=256)

@@ -5,18 +5,14 @@ Each check yields faults by file stem (`tasks/<key>` for a task definition).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from shared.config.base import Fault
 from shared.config.configuration import Config
 from shared.config.errors import Loc
 from shared.config.machine import Machine, format_cpu_list
-from shared.config.models.actions import SetOutput
 from shared.config.models.cpu_affinity import ThreadPlacement
-from shared.config.models.datastore import DataStoreKey
-from shared.config.models.tasks import TaskDefinition, Trigger
-from shared.config.motion_checks import motion_faults
+from shared.config.task_checks import task_faults
 
 StemFault = tuple[str, Fault]
 """Stem of the file, fault in it."""
@@ -32,30 +28,10 @@ def task_stem(key: str) -> str:
 def file_faults(config: Config) -> Iterator[StemFault]:
     """Rules between files."""
     yield from _affinity_faults(config)
-    for key, task in config.tasks.items():
-        for fault in task_faults(config, task):
-            yield task_stem(key), fault
-
-
-def task_faults(config: Config, task: TaskDefinition) -> Iterator[Fault]:
-    """What `config` has against a task definition: also for definitions that come by the API."""
     period_us = config.rt_schedule.period_us
-    if task.period_ms is not None and task.period_ms * 1000 % period_us:
-        needed_ms = math.lcm(period_us, 1000) // 1000
-        yield Fault(
-            ("period_ms",),
-            f"must be a multiple of the cycle's period ({period_us} us)",
-            f"use multiples of {needed_ms}",
-        )
-    keys = config.datastore.by_name
-    if task.trigger is not None:
-        yield from _trigger_faults(task.trigger, keys)
-    for index, action in enumerate(task.sequence.actions):
-        if isinstance(action, SetOutput):
-            place = ("sequence", "actions", index, "parameters")
-            for fault in _output_faults(action, keys):
-                yield fault._replace(loc=place + fault.loc)
-    yield from motion_faults(task.sequence, config.robot)
+    for key, task in config.tasks.items():
+        for fault in task_faults(task, config.robot, config.datastore.by_name, period_us):
+            yield task_stem(key), fault
 
 
 def _affinity_faults(config: Config) -> Iterator[StemFault]:
@@ -81,36 +57,6 @@ def _affinity_faults(config: Config) -> Iterator[StemFault]:
                 "here or another policy in cpu_affinity.json",
             ),
         )
-
-
-def _trigger_faults(trigger: Trigger, keys: dict[str, DataStoreKey]) -> Iterator[Fault]:
-    key = keys.get(trigger.key)
-    if key is None:
-        yield Fault(("trigger", "key"), "must be a key of datastore.json", _known(keys))
-    elif key.type not in ("bool", "int64", "double"):
-        yield Fault(
-            ("trigger", "key"), f"must be a key of type bool, int64 or double, not {key.type}"
-        )
-    elif key.type == "bool" and trigger.op not in ("==", "!="):
-        yield Fault(("trigger", "op"), 'must be "==" or "!=" for a key of type bool')
-    elif isinstance(trigger.value, bool) != (key.type == "bool") or (
-        key.type == "int64" and isinstance(trigger.value, float)
-    ):
-        yield Fault(("trigger", "value"), f"must be of the key's type, {key.type}")
-
-
-def _output_faults(action: SetOutput, keys: dict[str, DataStoreKey]) -> Iterator[Fault]:
-    key = keys.get(action.parameters.key)
-    if key is None:
-        yield Fault(("key",), "must be a key of datastore.json", _known(keys))
-    elif key.writer != "rt":
-        yield Fault(("key",), "must be a key whose writer is rt", "tasks run on the RT side")
-    elif reason := key.refusal(action.parameters.value):
-        yield Fault(("value",), reason, f"{key.name} is of type {key.type}")
-
-
-def _known(keys: dict[str, DataStoreKey]) -> str:
-    return "known: " + (", ".join(sorted(keys)) or "none")
 
 
 def machine_faults(config: Config, machine: Machine) -> Iterator[StemFault]:

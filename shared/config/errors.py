@@ -36,9 +36,10 @@ class Problem:
 
     file: the file, or the environment variable, that holds the value.
     json_path: where in it (`$.period_us`), or a line and column, or empty for the file itself.
-    value: what was found there, as JSON text or in words.
+    value: what was found there, as JSON text or in words; empty when `allowed` says all.
     allowed: a phrase that says what has to be there ("must be ...").
     hint: what to do about it; may be empty.
+    step: in a task definition the step, with the blocks around it; may be empty.
     """
 
     file: str
@@ -46,11 +47,14 @@ class Problem:
     value: str
     allowed: str
     hint: str = ""
+    step: str = ""
 
     def __str__(self) -> str:
         where = f"{self.file}: {self.json_path}" if self.json_path else self.file
+        step = f" (step {self.step})" if self.step else ""
+        found = f"found {self.value}: " if self.value else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{where}: found {self.value}: {self.allowed}{hint}"
+        return f"{where}{step}: {found}{self.allowed}{hint}"
 
 
 class ConfigError(Exception):

@@ -7,12 +7,13 @@ of an axis's first move is known only when it runs: the core checks that one.
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterator
 
 from shared.config.base import Fault
 from shared.config.errors import Loc
-from shared.config.models.actions import MoveJoints
+from shared.config.models.actions import MoveJoints, NamedPositions, Positions
 from shared.config.models.robot import Axis, RobotConfig
 from shared.config.models.tasks import Sequence
 
@@ -38,7 +39,7 @@ def motion_faults(sequence: Sequence, robot: RobotConfig) -> Iterator[Fault]:
         if not isinstance(action, MoveJoints):
             continue
         place = ("sequence", "actions", index, "parameters")
-        faults, targets = _targets(action, robot, (*place, "target"))
+        faults, targets = axis_targets(action.parameters.target, robot, (*place, "target"))
         duration_s = action.parameters.duration_s
         needed_s = max(
             (
@@ -61,10 +62,10 @@ def motion_faults(sequence: Sequence, robot: RobotConfig) -> Iterator[Fault]:
         known = {} if action.on_failure == "skip" else known | targets
 
 
-def _targets(
-    action: MoveJoints, robot: RobotConfig, place: Loc
+def axis_targets(
+    target: Positions | NamedPositions, robot: RobotConfig, place: Loc = ()
 ) -> tuple[list[Fault], dict[int, float]]:
-    target = action.parameters.target
+    """Faults, and the position of each axis index that is right."""
     if isinstance(target, dict):
         named = [(name, robot.axis_index.get(name), value) for name, value in target.items()]
     elif len(target) == len(robot.axes):
@@ -82,7 +83,14 @@ def _targets(
     for part, axis_index, position in named:
         if axis_index is None:
             names = ", ".join(robot.axis_index)
-            faults.append(Fault((*place, part), f"must be for an axis of robot.json: {names}"))
+            close = difflib.get_close_matches(str(part), robot.axis_index, 1)
+            faults.append(
+                Fault(
+                    (*place, part),
+                    f"must be for an axis of robot.json: {names}",
+                    f"did you mean {close[0]}?" if close else "",
+                )
+            )
             continue
         axis = robot.axes[axis_index]
         if axis.position_min <= position <= axis.position_max:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from shared.config.allowed import Node, describe, resolve
+from shared.config.models.parameters import REFERENCE_SCHEMA
 from shared.config.registry import SECTIONS, TASKS, Section
 from shared.config.schema import json_schema
 
@@ -82,6 +83,8 @@ def _default(field: Node, *, required: bool) -> str:
 def _nested(raw: Node, schema: Node) -> Iterator[tuple[str, Node, Node | None]]:
     """Objects inside a field: what their path has in addition, schema, fields to leave out."""
     node = resolve(raw, schema)
+    if node.get("title") == REFERENCE_SCHEMA["title"]:
+        return
     if node.get("properties"):
         yield "", node, None
     for alternative in node.get("anyOf", ()):

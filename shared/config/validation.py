@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from shared.config.allowed import Node, describe, describe_names, find_node
 from shared.config.base import FAULT_ERROR_TYPE, ConfigFile, Fault
 from shared.config.errors import ConfigError, Loc, Problem, json_path
+from shared.config.step_path import step_and_field
 
 Model = TypeVar("Model", bound=ConfigFile)
 SourceOf = Callable[[Loc], str]
@@ -60,6 +61,7 @@ def problems_at(
             _shown(document, fault.loc, schema),
             fault.allowed,
             fault.hint,
+            step_and_field(document, fault.loc)[0],
         )
         for fault in faults
     ]

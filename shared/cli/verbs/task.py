@@ -1,4 +1,4 @@
-"""`mxrc task`: start, list, cancel and watch tasks through the API."""
+"""`mxrc task`: start, list, cancel and watch tasks through the API; compile definitions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 from shared.cli.errors import EX_FAILED, leave
 from shared.cli.options import ConfigDir, Instance, Json
+from shared.cli.verbs.task_compile import compile_definition
 
 _COLUMNS: Final = {
     "task_id": "task",
@@ -33,12 +34,15 @@ TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="Your name for th
 
 def register(app: typer.Typer) -> None:
     """Add `task`."""
-    group = typer.Typer(help="Start, list, cancel and watch tasks.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Start, list, cancel and watch tasks; compile definitions.", no_args_is_help=True
+    )
     group.command()(start)
     group.command(name="list")(list_tasks)
     group.command()(show)
     group.command()(cancel)
     group.command()(watch)
+    group.command(name="compile")(compile_definition)
     app.add_typer(group, name="task")
 
 

@@ -14,10 +14,14 @@ from shared.config.base import ConfigModel, Fault, refuse, setting
 from shared.config.models.datastore import MAX_STRING_BYTES, Value
 from shared.config.models.logging import Level
 from shared.config.models.names import Name, ShortName
+from shared.config.models.parameters import Substitutable
 from shared.config.models.robot import MAX_AXES
 
 MAX_DURATION_S = 86_400.0
-Position = Annotated[float, Field(ge=-1e9, le=1e9)]
+Text = Annotated[str, Field(min_length=1, max_length=255), Substitutable()]
+Seconds = Annotated[float, Field(gt=0, le=MAX_DURATION_S), Substitutable()]
+Share = Annotated[float, Field(gt=0, le=1), Substitutable()]
+Position = Annotated[float, Field(ge=-1e9, le=1e9), Substitutable()]
 Positions = Annotated[tuple[Position, ...], Field(min_length=1, max_length=MAX_AXES)]
 NamedPositions = Annotated[dict[ShortName, Position], Field(min_length=1, max_length=MAX_AXES)]
 
@@ -73,19 +77,15 @@ class MoveJointsParameters(ConfigModel):
         meaning="Positions to move to, in the units of the axes; unnamed axes stay.",
         trouble="Beyond the limits in robot.json it is refused at load.",
     )
-    duration_s: float | None = setting(
+    duration_s: Seconds | None = setting(
         None,
         scope="live",
-        gt=0,
-        le=MAX_DURATION_S,
         meaning="Duration of the move in s; this or velocity_scale.",
         trouble="Too short for the limits of an axis: refused, with the time that it needs.",
     )
-    velocity_scale: float | None = setting(
+    velocity_scale: Share | None = setting(
         None,
         scope="live",
-        gt=0,
-        le=1,
         meaning="Share of the limits to use; the slowest axis sets the duration. Or duration_s.",
         trouble="Small values take long: mind timeout_ms.",
     )
@@ -107,10 +107,8 @@ class MoveJointsParameters(ConfigModel):
 class DurationParameters(ConfigModel):
     """How long."""
 
-    duration_s: float = setting(
+    duration_s: Seconds = setting(
         scope="live",
-        gt=0,
-        le=MAX_DURATION_S,
         meaning="Duration in s, rounded up to whole cycles.",
         trouble="Longer than timeout_ms: it times out every time, so that is refused.",
     )
@@ -119,14 +117,12 @@ class DurationParameters(ConfigModel):
 class LogParameters(ConfigModel):
     """What to log."""
 
-    message: str = setting(
+    message: Text = setting(
         scope="live",
-        min_length=1,
-        max_length=255,
         meaning="Text of the log line.",
         trouble="Nothing.",
     )
-    level: Level = setting(
+    level: Annotated[Level, Substitutable()] = setting(
         "info",
         scope="live",
         meaning="Level of the line.",
@@ -142,7 +138,7 @@ class SetOutputParameters(ConfigModel):
         meaning="Key of datastore.json whose writer is rt.",
         trouble="An unknown key, or one of the other side, is refused at load.",
     )
-    value: Value = setting(
+    value: Annotated[Value, Substitutable()] = setting(
         scope="live",
         meaning=f"Value of the key's type; a string has at most {MAX_STRING_BYTES} bytes.",
         trouble="Another type, or beyond min and max of the key: refused at load.",

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from shared.config.base import ConfigFile, ConfigModel, Fault, refuse, setting
 from shared.config.models.actions import Action, Hold, Wait
 from shared.config.models.names import Name, TaskId, TaskPattern
+from shared.config.models.parameters import (
+    MAX_TEXT,
+    Parameter,
+    parameter_of,
+    references,
+    substituted,
+)
 
 MAX_ACTIONS = 62
 """A program has 63 operations (layout.h), the last of them ends it."""
 
-ParameterValue = bool | int | float | Annotated[str, Field(max_length=255)]
+ParameterValue = bool | int | float | Annotated[str, Field(max_length=MAX_TEXT)]
 AfterInterruption = Literal["resume", "restart", "fail"]
 
 
@@ -128,13 +144,13 @@ class TaskDefinition(ConfigFile):
         meaning="Among tasks that want the same axis: higher first.",
         trouble="It is not a scheduling priority of the machine.",
     )
-    parameters: Annotated[dict[Name, ParameterValue], Field(max_length=64)] = setting(
+    parameters: Annotated[dict[Name, ParameterValue | Parameter], Field(max_length=64)] = setting(
         default_factory=dict,
         default_text="{}",
         scope="live",
-        allowed="an object of parameter name: default value (true, false, number or string)",
-        meaning="Parameters that a start may give, with their defaults.",
-        trouble="A start that gives another name is refused with 422.",
+        allowed="an object of parameter name: default value, or {type, unit, default, min, max}",
+        meaning='What a start may give; {"$param": name} in an action stands for the value.',
+        trouble="A start that gives another name or type is refused with 422.",
     )
     on_restart: AfterInterruption = setting(
         "resume",
@@ -150,10 +166,62 @@ class TaskDefinition(ConfigFile):
     )
     sequence: Sequence = setting(scope="live", meaning="What it does.", trouble="Has to be there.")
 
+    _template: Mapping[str, Any] | None = PrivateAttr(None)
+    """The sequence as written, when it refers to parameters: `sequence` has their values."""
+
     @property
     def key(self) -> str:
         """Its id, or its pattern."""
         return self.id or self.pattern or ""
+
+    @property
+    def declared(self) -> dict[str, Parameter]:
+        """Name -> declaration of each parameter."""
+        return {name: parameter_of(value) for name, value in self.parameters.items()}
+
+    @property
+    def has_references(self) -> bool:
+        """Whether its steps use parameters."""
+        return self._template is not None
+
+    def document_with(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Itself as a document whose parameters have `values` as their defaults.
+
+        values: of declared parameters, each accepted by its declaration.
+        """
+        document: dict[str, Any] = self.model_dump(by_alias=True, exclude_unset=True)
+        declared = self.declared
+        for name, value in values.items():
+            document["parameters"][name] = {
+                **declared[name].model_dump(exclude_unset=True),
+                "default": value,
+            }
+        return document
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _substitute(
+        cls, data: Any, handler: ModelWrapValidatorHandler[TaskDefinition]
+    ) -> TaskDefinition:
+        """Put the defaults in place of references, so that the task is checked with them."""
+        template = data.get("sequence") if isinstance(data, Mapping) else None
+        found = list(references(template))
+        if not found:
+            return handler(substituted(data, {}))
+        values = _defaults(data.get("parameters"))
+        unknown = [(loc, name) for loc, name in found if name not in values]
+        if unknown and isinstance(data.get("parameters", {}), Mapping):
+            refuse(*(_unknown_parameter(loc, name, data) for loc, name in unknown))
+        task = handler({**substituted(data, {}), "sequence": substituted(template, values)})
+        task._template = template
+        return task
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = handler(self)
+        if self._template is not None:
+            document["sequence"] = self._template
+        return document
 
     @model_validator(mode="after")
     def _rules(self) -> TaskDefinition:
@@ -170,3 +238,23 @@ class TaskDefinition(ConfigFile):
         if faults:
             refuse(*faults)
         return self
+
+
+def _defaults(declarations: Any) -> dict[str, Any]:
+    """Defaults of what is declared, right or wrong: what is wrong is reported by its model."""
+    if not isinstance(declarations, Mapping):
+        return {}
+    return {
+        name: value.get("default") if isinstance(value, Mapping) else value
+        for name, value in declarations.items()
+    }
+
+
+def _unknown_parameter(loc: tuple[str | int, ...], name: str, data: Mapping[str, Any]) -> Fault:
+    known = list(data.get("parameters", {}))
+    close = difflib.get_close_matches(name, known, 1)
+    return Fault(
+        ("sequence", *loc),
+        "must name a parameter of this definition; it has: " + (", ".join(known) or "none"),
+        f"did you mean {close[0]}?" if close else "declare it in parameters",
+    )

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from shared.config import reference, schema
 from shared.config.models import actions
+from shared.config.models.parameters import REFERENCE
 from shared.config.registry import SECTIONS, TASKS
 from tests.unit.config.conftest import REPOSITORY, SHIPPED
 
@@ -95,7 +96,7 @@ def _fields(node: Any, whole: Any) -> Iterator[str]:
     if reference_:
         node = whole["$defs"][reference_.rsplit("/", 1)[1]]
     for name, inner in node.get("properties", {}).items():
-        if name != "$schema":
+        if name not in ("$schema", REFERENCE):
             yield name
             yield from _fields(inner, whole)
     for inner in (*node.get("anyOf", ()), *node.get("oneOf", ()), node.get("items")):

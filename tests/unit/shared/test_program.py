@@ -132,11 +132,16 @@ def test_timeouts_and_retries(compile_: Compiler) -> None:
 @pytest.mark.parametrize(
     ("actions", "fields", "asked", "words"),
     [
-        ([move([0.0, 0.0])], {}, {}, "step step0, target: has 2 positions, the robot has 6"),
-        ([move({"nose": 1.0})], {}, {}, "step step0, target: no axis 'nose'; robot.json has base"),
-        ([wait(1.0), move({"elbow": 9.0})], {}, {}, "step step1, target: 9 rad is outside"),
-        ([set_output("no.key", 1)], {}, {}, "key: the data store has no key 'no.key'"),
-        ([set_output("cell.temperature", 1.0)], {}, {}, "written by Non-RT only"),
+        ([move([0.0, 0.0])], {}, {}, "step step0, target: found [0.0, 0.0]: must have 6 positions"),
+        ([move({"nose": 1.0})], {}, {}, "step step0, target.nose: found 1.0: must be for an axis"),
+        (
+            [wait(1.0), move({"elbow": 9.0})],
+            {},
+            {},
+            "step step1, target.elbow: found 9.0: must be within the limits of elbow",
+        ),
+        ([set_output("no.key", 1)], {}, {}, 'key: found "no.key": must be a key of datastore.json'),
+        ([set_output("cell.temperature", 1.0)], {}, {}, "must be a key whose writer is rt"),
         ([set_output("parts.placed", -1)], {}, {}, "value: found -1: must be"),
         ([set_output("parts.placed", (1 << 53) + 1)], {}, {}, "53 bits"),
         ([set_output("gripper.closed", 1)], {}, {}, "must be true or false"),

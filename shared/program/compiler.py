@@ -23,10 +23,12 @@ from shared.config.models.actions import (
 )
 from shared.config.models.robot import RobotConfig
 from shared.config.models.tasks import TaskDefinition
-from shared.core import MxrcError, ffi, from_text, lib
+from shared.config.motion_checks import axis_targets
+from shared.config.step_path import step_and_field
+from shared.config.task_checks import task_faults
+from shared.core import ffi, from_text, lib
 from shared.datastore import Key
 from shared.enums import (
-    DataType,
     Level,
     NameKind,
     OnFailure,
@@ -37,6 +39,8 @@ from shared.enums import (
     name_of,
 )
 from shared.names import NAME_BYTES
+from shared.program.errors import ProgramError
+from shared.program.resolve import found_at, with_parameters
 
 Intern = Callable[[NameKind, str], int]
 
@@ -44,10 +48,8 @@ MAX_OPS: Final = int(lib.MXRC_PROGRAM_OPS)
 MAX_ACTIONS: Final = MAX_OPS - 1
 """Actions that fit: the last operation is the end."""
 LOG_PARTS: Final = 4
-MAX_EXACT_INTEGER: Final = 1 << 53
-"""Values travel as doubles."""
 _ARGS: Final = int(lib.MXRC_OP_ARGS)
-_SCALE_ARG: Final = int(lib.MXRC_AXES)
+SCALE_ARG: Final = int(lib.MXRC_AXES)
 _TEXT_BYTES: Final = int(lib.MXRC_TEXT_BYTES)
 
 _ON_FAILURE: Final = {
@@ -65,17 +67,6 @@ _MODES: Final = {
     "periodic": TaskMode.PERIODIC,
     "triggered": TaskMode.TRIGGERED,
 }
-
-
-class ProgramError(MxrcError):
-    """A definition cannot be run as asked. step: name of the action, "" for the task itself."""
-
-    def __init__(self, task: str, step: str, field: str, message: str) -> None:
-        self.task, self.step, self.field = task, step, field
-        where = (
-            f"task {task}" + (f", step {step}" if step else "") + (f", {field}" if field else "")
-        )
-        super().__init__(f"{where}: {message}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +93,27 @@ def compile_task(
 
     keys: DataStore.keys of the generation it will run in; intern: Names.intern of the same.
     mode: once, periodic or triggered; None: the definition's.
-    parameters: must be among those that the definition names.
+    parameters: values for some of those that the definition declares.
 
     Raises:
-        ProgramError
+        ProgramError: names task, step and field.
         NamesFull: the segment has no room for the names.
     """
-    return _Compiler(definition, robot, keys, intern, task_id).run(
-        mode or definition.mode, parameters or {}
-    )
+    definition = with_parameters(definition, parameters or {}, task_id)
+    _refuse_faults(definition, robot, keys, task_id)
+    return _Compiler(definition, robot, keys, intern, task_id).run(mode or definition.mode)
+
+
+def _refuse_faults(
+    definition: TaskDefinition, robot: RobotConfig, keys: Mapping[str, Key], task_id: str
+) -> None:
+    known = {name: key.definition for name, key in keys.items()}
+    for fault in task_faults(definition, robot, known):
+        document = definition.model_dump(by_alias=True)
+        step, field = step_and_field(document, fault.loc)
+        hint = f" ({fault.hint})" if fault.hint else ""
+        found = found_at(definition, fault.loc)
+        raise ProgramError(task_id, step, field, f"{found}: {fault.allowed}{hint}")
 
 
 class _Compiler:
@@ -130,8 +133,8 @@ class _Compiler:
         self.step = ""
         self.slot: Any = ffi.new("struct mxrc_program_slot *")
 
-    def run(self, mode: str, parameters: Mapping[str, Any]) -> Program:
-        self._check_start(mode, parameters)
+    def run(self, mode: str) -> Program:
+        self._check_start(mode)
         actions = self.definition.sequence.actions
         if len(actions) > MAX_ACTIONS:
             self._refuse(
@@ -156,7 +159,7 @@ class _Compiler:
     def _refuse(self, field: str, message: str) -> NoReturn:
         raise ProgramError(self.task_id, self.step, field, message)
 
-    def _check_start(self, mode: str, parameters: Mapping[str, Any]) -> None:
+    def _check_start(self, mode: str) -> None:
         if len(self.task_id.encode()) >= _TEXT_BYTES:
             self._refuse("task_id", f"must have at most {_TEXT_BYTES - 1} bytes")
         if mode not in _MODES:
@@ -167,10 +170,6 @@ class _Compiler:
             )
         if mode == "triggered" and self.definition.trigger is None:
             self._refuse("mode", f"triggered needs trigger in the definition {self.definition.key}")
-        for name in parameters:
-            if name not in self.definition.parameters:
-                known = ", ".join(self.definition.parameters) or "none"
-                self._refuse(f"parameters.{name:.40}", f"is unknown; the definition has: {known}")
 
     def _operation(self, op: Any, index: int, action: Action) -> None:
         op.action_name = self.intern(NameKind.ACTION, action.name)
@@ -193,34 +192,13 @@ class _Compiler:
 
     def _move(self, op: Any, action: MoveJoints) -> None:
         op.kind = int(OpKind.MOVE_JOINTS)
-        target = action.parameters.target
-        axes = self.robot.axis_index
-        if isinstance(target, dict):
-            positions = {}
-            for name, position in target.items():
-                if name not in axes:
-                    self._refuse("target", f"no axis {name!r}; robot.json has {', '.join(axes)}")
-                positions[axes[name]] = position
-        elif len(target) == len(self.robot.axes):
-            positions = dict(enumerate(target))
-        else:
-            self._refuse(
-                "target", f"has {len(target)} positions, the robot has {len(self.robot.axes)} axes"
-            )
-        for index, position in positions.items():
-            axis = self.robot.axes[index]
-            if not axis.position_min <= position <= axis.position_max:
-                self._refuse(
-                    "target",
-                    f"{position:g} {axis.unit} is outside the limits of axis {axis.name}: "
-                    f"{axis.position_min:g} to {axis.position_max:g}",
-                )
+        for index, position in axis_targets(action.parameters.target, self.robot)[1].items():
             op.args[index] = position
             op.axes |= 1 << index
         if action.parameters.duration_s is not None:
             op.duration_ns = _ns(action.parameters.duration_s)
         else:
-            op.args[_SCALE_ARG] = action.parameters.velocity_scale or 0.0
+            op.args[SCALE_ARG] = action.parameters.velocity_scale or 0.0
 
     def _log(self, op: Any, action: Log) -> None:
         op.kind = int(OpKind.LOG)
@@ -234,22 +212,9 @@ class _Compiler:
 
     def _set_output(self, op: Any, action: SetOutput) -> None:
         op.kind = int(OpKind.SET_VALUE)
-        key = self.keys.get(action.parameters.key)
-        if key is None:
-            self._refuse("key", f"the data store has no key {action.parameters.key!r}")
-        if key.definition.writer != "rt":
-            self._refuse("key", f"{key.name} is written by Non-RT only; tasks need writer rt")
         value = action.parameters.value
-        refusal = key.definition.refusal(value)
-        if refusal is not None:
-            self._refuse("value", f"found {value!r:.100}: {refusal}")
-        if key.type == DataType.STRING:
-            self._refuse("key", f"{key.name} is a string; tasks set bool, int64 and double keys")
-        if key.type == DataType.INT64 and abs(int(value)) > MAX_EXACT_INTEGER:  # type: ignore[arg-type]
-            self._refuse("value", f"found {value}: must be an integer of at most 53 bits")
-        op.key = key.handle
-        numbers = value if isinstance(value, tuple) else (value,)
-        for index, number in enumerate(numbers):
+        op.key = self.keys[action.parameters.key].handle
+        for index, number in enumerate(value if isinstance(value, tuple) else (value,)):
             op.args[index] = float(number)
 
     def _finish(self, mode: str, op_count: int, axes: int) -> Program:

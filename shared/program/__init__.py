@@ -1,0 +1,21 @@
+"""From a task definition to the program that the executive runs.
+
+`compile_task` for a start in a generation; `compile_document` from JSON text, without one.
+"""
+
+from __future__ import annotations
+
+from shared.program.compiler import MAX_ACTIONS, MAX_OPS, Intern, Program, compile_task
+from shared.program.document import Compiled, compile_document
+from shared.program.errors import ProgramError
+
+__all__ = [
+    "MAX_ACTIONS",
+    "MAX_OPS",
+    "Compiled",
+    "Intern",
+    "Program",
+    "ProgramError",
+    "compile_document",
+    "compile_task",
+]
