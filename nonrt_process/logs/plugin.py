@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import uuid
 from datetime import datetime, timezone
@@ -15,9 +16,11 @@ from nonrt_process.logs import ecs
 from nonrt_process.logs.file_health import FileHealth
 from nonrt_process.logs.index import LogIndex
 from nonrt_process.logs.log_file import LogFile
+from nonrt_process.logs.otlp_shipper import PROCESSES, OtlpShipper
 from nonrt_process.logs.process_log import PYTHON_LEVELS, ProcessLog
 from nonrt_process.logs.rt_log import RtLog
 from nonrt_process.logs.statistics import Statistics
+from nonrt_process.otlp_http import HttpTransport
 from nonrt_process.plugins import Plugin
 from shared.clock import Clock
 from shared.config.models.logging import LoggingConfig
@@ -54,10 +57,12 @@ class LogsPlugin(Plugin):
         self._index = LogIndex(
             paths.data_dir / f"logs-{context.instance}.sqlite3", paths.log_dir, context.clock
         )
+        self._shipper = _shipper(context) if config.otlp.enabled else None
         super().__init__(
             "logs",
             consumers=[consumer],
             routers=self._make_routers,
+            metrics=[] if self._shipper is None else [self._shipper],
             health_checks=[rt_health, own_health, self._index],
         )
         context.provide(LogStatistics, self._statistics)
@@ -75,6 +80,8 @@ class LogsPlugin(Plugin):
         """Begin to write."""
         self._process_log.start()
         self._index.start()
+        if self._shipper is not None:
+            self._shipper.start()
 
     def reopen(self) -> None:
         for file in self._files:
@@ -87,6 +94,8 @@ class LogsPlugin(Plugin):
         logging.getLogger().removeHandler(self._process_log.handler)
         self._process_log.stop()
         self._files[0].close()
+        if self._shipper is not None:
+            self._shipper.stop()
 
     def _apply(self, old: LoggingConfig, new: LoggingConfig) -> None:
         """Put levels and rotation in force."""
@@ -111,6 +120,32 @@ def _log_file(context: Context, process: ProcessName) -> LogFile:
         max_bytes=rotation.max_bytes,
         max_age_hours=rotation.max_age_hours,
         total_quota_bytes=rotation.total_quota_bytes,
+    )
+
+
+def _shipper(context: Context) -> OtlpShipper:
+    config = context.config.current
+    endpoint = config.logging.otlp.endpoint
+    host = socket.gethostname()
+    # As the spans have it, so that a receiver can put them together.
+    resources = {
+        process: {
+            "service.name": config.tracing_config.service_name,
+            "service.namespace": "mxrc",
+            "service.instance.id": f"{context.instance}/{process}@{host}",
+            "host.name": host,
+        }
+        for process in PROCESSES
+    }
+    return OtlpShipper(
+        config.paths.log_dir,
+        config.paths.data_dir / f"otlp-logs-{context.instance}.json",
+        lambda: HttpTransport(endpoint, "/v1/logs"),
+        resources,
+        config.logging.otlp.level,
+        context.clock,
+        logging.getLogger("nonrt.logs"),
+        endpoint,
     )
 
 

@@ -7,21 +7,16 @@ failure is final for that request.
 
 from __future__ import annotations
 
-import gzip
 import logging
-import os
 import random
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from opentelemetry.util.re import parse_env_headers
 
+from nonrt_process.otlp_http import RETRYABLE, Backoff, Transport
 from nonrt_process.traces.spool import Spool, Taken
 from nonrt_process.traces.statistics import Statistics
 from shared.clock import Clock
@@ -30,69 +25,8 @@ MAX_SPANS: Final = 2048
 DELAY_S: Final = 0.2
 """Time that spans wait for company: a batch costs hardly more than a single span."""
 TIMEOUT_S: Final = 10.0
-FIRST_BACKOFF_S: Final = 0.5
-MAX_BACKOFF_S: Final = 30.0
-MAX_RETRY_AFTER_S: Final = 300.0
-MIN_WAIT_S: Final = 0.05
 FLUSH_S: Final = 2.0
 """Time to deliver what is left when the process ends; the rest stays in the spool."""
-RETRYABLE: Final = frozenset({429, 502, 503, 504})
-_MAX_ANSWER: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a receiver said. status 0: nothing; error tells why."""
-
-    status: int
-    body: bytes = b""
-    retry_after: str | None = None
-    error: str = ""
-
-
-class Transport(Protocol):
-    """Sends one request body; never raises."""
-
-    def send(self, body: bytes, timeout_s: float) -> Answer: ...
-
-
-class HttpTransport:
-    """POST to <endpoint>/v1/traces. Further headers: OTEL_EXPORTER_OTLP_HEADERS (key=value,...)."""
-
-    def __init__(self, endpoint: str, environ: Mapping[str, str] = os.environ) -> None:
-        import urllib3  # 30 ms that the start of the process need not wait for
-
-        self._url = endpoint.rstrip("/") + "/v1/traces"
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, retries=False)
-        self._errors = (urllib3.exceptions.HTTPError, OSError)
-        self._headers = {
-            **parse_env_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""), liberal=True),
-            "Content-Type": "application/x-protobuf",
-            "Content-Encoding": "gzip",
-            "User-Agent": "mxrc",
-        }
-
-    def send(self, body: bytes, timeout_s: float) -> Answer:
-        import urllib3
-
-        try:
-            response = self._pool.request(
-                "POST",
-                self._url,
-                body=gzip.compress(body, 1),
-                headers=self._headers,
-                timeout=urllib3.Timeout(timeout_s),
-                redirect=False,
-                preload_content=False,
-            )
-            try:
-                data = response.read(_MAX_ANSWER)
-            finally:
-                response.drain_conn()
-                response.release_conn()
-        except self._errors as error:
-            return Answer(0, error=f"{type(error).__name__}: {error}")
-        return Answer(response.status, data, response.headers.get("Retry-After"))
 
 
 class Exporter:
@@ -116,8 +50,7 @@ class Exporter:
         self._clock = clock
         self._log = log
         self._target = target
-        self._jitter = jitter
-        self._backoff_s = FIRST_BACKOFF_S
+        self._backoff = Backoff(jitter)
         self._problem = ""
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="otlp-export", daemon=True)
@@ -171,20 +104,11 @@ class Exporter:
         if answer.status == 0 or answer.status in RETRYABLE:
             self._statistics.failed()
             self._complain(f"{reason}; spans wait and are sent again")
-            return self._wait_s(answer)
+            return self._backoff.wait_s(answer, self._clock.realtime_ns())
         self._statistics.refused(taken.total)
         self._spool.acknowledge(taken)
         self._complain(f"{reason}: refused, {taken.total} spans given up")
         return 0.0
-
-    def _wait_s(self, answer: Answer) -> float:
-        asked = retry_after_s(answer.retry_after, self._clock.realtime_ns())
-        if asked is not None:
-            # Never 0: that says that the request is done with.
-            return min(max(asked, MIN_WAIT_S), MAX_RETRY_AFTER_S)
-        wait = self._backoff_s * (0.5 + self._jitter() / 2)
-        self._backoff_s = min(self._backoff_s * 2, MAX_BACKOFF_S)
-        return wait
 
     def _rejected(self, body: bytes, sent: int) -> int:
         try:
@@ -208,24 +132,7 @@ class Exporter:
             self._log.warning("Spans are not delivered to %s: %s", self._target, problem)
 
     def _worked(self) -> None:
-        self._backoff_s = FIRST_BACKOFF_S
+        self._backoff.reset()
         if self._problem:
             self._problem = ""
             self._log.info("Spans are delivered to %s again", self._target)
-
-
-def retry_after_s(header: str | None, now_realtime_ns: int) -> float | None:
-    """Seconds that a Retry-After header (delay or date, RFC 9110) asks for; None: it does not."""
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    now = datetime.fromtimestamp(now_realtime_ns / 1e9, timezone.utc)
-    return max(0.0, (moment - now).total_seconds())

@@ -13,10 +13,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from nonrt_process.context import Context
 from nonrt_process.interfaces import RequestContexts, ServerTracer, SpanSink, TraceStatistics
+from nonrt_process.otlp_http import HttpTransport
 from nonrt_process.plugins import Plugin
 from nonrt_process.traces import otlp
 from nonrt_process.traces.archive import Archive
-from nonrt_process.traces.exporter import Exporter, HttpTransport
+from nonrt_process.traces.exporter import Exporter
 from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.router import make_router
 from nonrt_process.traces.rt_encoder import NOTHING_CARRIED, Carried
@@ -107,7 +108,7 @@ class TracesPlugin(Plugin):
             return None
         return Exporter(
             self._spool,
-            lambda: HttpTransport(exporter.endpoint),
+            lambda: HttpTransport(exporter.endpoint, "/v1/traces"),
             self._statistics,
             context.clock,
             self._log,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from nonrt_process.logs import ecs
 from shared.config.overrides import overrides_path
@@ -25,10 +30,72 @@ LEVEL_URL = "/api/v1/log-level"
 FILES = ("rt_process.log", "non_rt_process.log")
 
 
+class Received(NamedTuple):
+    """sequence: event.sequence."""
+
+    message: str
+    trace_id: str
+    instance: str
+    sequence: int | None
+
+
+class Receiver:
+    """An OTLP/HTTP receiver of logs."""
+
+    def __init__(self) -> None:
+        self.records: list[Received] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
+                if self.path == "/v1/logs":
+                    outer.take(ExportLogsServiceRequest.FromString(body))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def take(self, request: ExportLogsServiceRequest) -> None:
+        for group in request.resource_logs:
+            resource = {one.key: one.value.string_value for one in group.resource.attributes}
+            for record in (one for scope in group.scope_logs for one in scope.log_records):
+                attributes = {one.key: one.value.int_value for one in record.attributes}
+                self.records.append(
+                    Received(
+                        record.body.string_value,
+                        record.trace_id.hex(),
+                        resource["service.instance.id"],
+                        attributes.get(ecs.EVENT_SEQUENCE),
+                    )
+                )
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Both]:
     place = Place(unique_instance(), tmp_path_factory.mktemp("logging"))
-    place.environ |= ANY_TIMING
+    place.environ |= ANY_TIMING | {
+        "MXRC_LOGGING__OTLP__ENABLED": "true",
+        "MXRC_LOGGING__OTLP__ENDPOINT": receiver.endpoint,
+    }
     with started_nonrt(place) as nonrt, started_rt(place):
         nonrt.wait_for_status(*SERVING)
         nonrt.wait_for_status(*SERVING, process="non_rt_process")
@@ -130,9 +197,14 @@ def test_reopen_on_sigusr1(both: Both) -> None:
     for name in FILES:
         (folder / name).rename(folder / f"{name}.1")  # as logrotate does it
     nonrt.signal(signal.SIGUSR1)
+
+    def begun() -> bool:
+        new = [folder / name for name in FILES]
+        return all(path.exists() and path.stat().st_size > 0 for path in new)
+
+    wait_for(begun, "new files")
     for name in FILES:
         new = folder / name
-        wait_for(new.exists, f"{name} to be begun anew")
         assert new.stat().st_ino != before[name]
         assert (folder / f"{name}.1").stat().st_ino == before[name]
         assert new.stat().st_mode & 0o777 == 0o640
@@ -189,6 +261,28 @@ def test_tail_follows_across_a_rotation(both: Both) -> None:
             nonrt.signal(signal.SIGUSR1)
     finally:
         follower.end()
+
+
+def test_what_is_written_arrives_over_otlp_once(both: Both, receiver: Receiver) -> None:
+    place, nonrt = both
+    text = "otlp.arrives"
+    nonrt.request("PUT", LEVEL_URL, json={"loggers": {text: "info"}, "minutes": 1})
+    wait_for(lambda: any(text in one.message for one in receiver.records), "the newest line")
+    written = {
+        one[ecs.EVENT_SEQUENCE]
+        for one in documents(place, "rt_process.log")
+        if ecs.EVENT_SEQUENCE in one and one[ecs.LEVEL] not in {"trace", "debug"}
+    }
+
+    def arrived() -> Counter[int]:
+        return Counter(one.sequence for one in receiver.records if one.sequence is not None)
+
+    wait_for(lambda: written <= arrived().keys(), "every line of RT")
+    assert set(arrived().values()) == {1}
+    (task,) = documents(place, "rt_process.log", **{ecs.EVENT_CODE: "TASK_STARTED"})
+    (started,) = [one for one in receiver.records if one.message == "Task started"]
+    assert started.trace_id == task[ecs.TRACE_ID]
+    assert started.instance.startswith(f"{place.instance}/rt_process@")
 
 
 def test_every_line_is_of_the_table(both: Both) -> None:

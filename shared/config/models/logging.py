@@ -53,6 +53,29 @@ class Rotation(ConfigModel):
         return self
 
 
+class Otlp(ConfigModel):
+    """Log records to an OpenTelemetry receiver, beside the files."""
+
+    enabled: bool = setting(
+        False,
+        meaning="Whether log records are sent over OTLP, too.",
+        trouble="A shipper that reads the files as well delivers every line twice.",
+    )
+    endpoint: str = setting(
+        "http://localhost:4318",
+        pattern=r"^https?://[^\s/@]+(/[^\s]*)?$",
+        max_length=1024,
+        allowed="an http:// or https:// URL without user name",
+        meaning="Base URL of the OTLP receiver (HTTP with protobuf); /v1/logs is appended.",
+        trouble="Absent or wrong: lines wait in the files as long as their quota keeps them.",
+    )
+    level: Level = setting(
+        "info",
+        meaning="Lowest level that is sent.",
+        trouble="Below it lines stay in the files of this machine.",
+    )
+
+
 class LoggingConfig(ConfigFile):
     """Levels, rotation and bounds of the log files."""
 
@@ -75,6 +98,11 @@ class LoggingConfig(ConfigFile):
         default_factory=Rotation,
         meaning="When a file is closed, and how much is kept.",
         trouble="Left out: all defaults.",
+    )
+    otlp: Otlp = setting(
+        default_factory=Otlp,
+        meaning="Log records to an OpenTelemetry receiver, beside the files.",
+        trouble="Left out: not sent.",
     )
     backlog_lines: int = setting(
         100_000,

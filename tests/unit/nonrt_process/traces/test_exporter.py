@@ -14,16 +14,16 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from nonrt_process.traces import otlp
-from nonrt_process.traces.exporter import (
+from nonrt_process.otlp_http import (
     FIRST_BACKOFF_S,
     MAX_BACKOFF_S,
     MAX_RETRY_AFTER_S,
     Answer,
-    Exporter,
     HttpTransport,
     retry_after_s,
 )
+from nonrt_process.traces import otlp
+from nonrt_process.traces.exporter import Exporter
 from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
@@ -222,7 +222,9 @@ def receiver() -> Iterator[str]:
 
 def test_http_transport() -> None:
     with receiver() as url:
-        transport = HttpTransport(url + "/", {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=a%20b"})
+        transport = HttpTransport(
+            url + "/", "/v1/traces", {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=a%20b"}
+        )
         _Receiver.answers.append((503, {"Retry-After": "3"}))
         assert transport.send(b"first", 5) == Answer(503, b"", "3")
         assert transport.send(b"second", 5).status == 200
@@ -239,7 +241,7 @@ def test_http_transport() -> None:
 def test_the_thread_delivers_and_stop_flushes() -> None:
     with receiver() as url:
         setup = Setup(Answer(200))
-        setup.exporter._make_transport = lambda: HttpTransport(url, {})
+        setup.exporter._make_transport = lambda: HttpTransport(url, "/v1/traces", {})
         setup.exporter.start()
         setup.put(50)
         for _ in range(200):
