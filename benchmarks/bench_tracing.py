@@ -29,8 +29,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from nonrt_process.otlp_http import HttpTransport
 from nonrt_process.traces import otlp
-from nonrt_process.traces.exporter import MAX_SPANS, HttpTransport
+from nonrt_process.traces.exporter import MAX_SPANS
 from nonrt_process.traces.rt_encoder import OPERATIONS, RtEncoder
 from nonrt_process.traces.spool import Spool
 from shared.layout import EVENT_DTYPE, Records
@@ -138,7 +139,7 @@ def run_ours(records: Records, url: str, folder: Path) -> None:
     origin = otlp.Origin.make(dict(RESOURCE), "mxrc.rt", "1")
     spool = Spool(folder, logging.getLogger("bench"))
     spool.open()
-    transport = HttpTransport(url, {})
+    transport = HttpTransport(url, "/v1/traces", {})
     for first in range(0, len(records), MAX_SPANS):
         batch = records[first : first + MAX_SPANS]
         spans = encoder.encode(batch, batch["start_ns"]).spans
