@@ -17,7 +17,7 @@ from tests.lab.box import Box, require_box
 
 BIN = Path(sys.executable).parent
 RT, NONRT = "mxrc-rt.service", "mxrc-nonrt.service"
-BOUND_S = 5.0  # SC-005
+BOUND_S = 5.0  # SC-005, SC-006
 T = TypeVar("T")
 
 LOOK = """
@@ -29,6 +29,25 @@ with Segment.attach("main") as s:
     print(json.dumps({"pid": t.pid, "tid": t.tid, "state": RtState(t.state).name, "cycle": t.cycle,
         "run": t.cycles_run, "recovery": t.last_recovery, "generation": s.generation,
         "starts": s.lease.start_count, "nonrt": s.nonrt_status.pid, "epoch": t.epoch}))
+"""
+
+# Of the cycle ring, as far as it goes back (16 s at most).
+SLOTS = """
+import json, sys
+from shared.enums import CycleFlag, RegionId
+from shared.ring import RingReader
+from shared.segment import Segment
+with Segment.attach("main") as s:
+    ring = RingReader(s, RegionId.CYCLE_RING)
+    r = ring.latest(min(16000, int(s.rt_status.cycle) - int(sys.argv[1]))).records
+    late = (r["flags"] & int(CycleFlag.DEADLINE_MISS)) != 0
+    faults = r["minor_faults"].astype(int) + r["major_faults"]
+    print(json.dumps({
+        "slots": int(r["cycle"][-1] - r["cycle"][0]),
+        "missed": int(late.sum() + r["skipped"][1:].sum()),
+        "missed_with_the_cpu_taken_away": int((late & (r["involuntary_switches"] > 0)).sum()),
+        "page_faults": int(faults.sum()),
+    }))
 """
 
 pytestmark = pytest.mark.timeout(300)
@@ -59,6 +78,8 @@ def box() -> Iterator[Box]:
         api = json.loads(made.run("cat", "/etc/mxrc/api.json"))
         api |= {"port": 0, "metrics_port": 0}
         made.write("/etc/mxrc/api.json", json.dumps(api))
+        schedule = json.loads(made.run("cat", "/etc/mxrc/rt_schedule.json")) | {"rusage": True}
+        made.write("/etc/mxrc/rt_schedule.json", json.dumps(schedule))
         made.run("systemctl", "enable", "mxrc.target", RT, NONRT)
         yield made
     finally:
@@ -181,7 +202,7 @@ def test_kill_9_and_the_work_goes_on(up: Box) -> None:
     after = running(up, other_than=before["pid"])
     took = time.monotonic() - began
     print(f"kill -9 to RUNNING, seen from outside: {took:.2f} s; bare Python {bare:.2f} s")
-    assert took < max(BOUND_S, 60 * bare)  # a starved machine starts nothing in time
+    assert took < BOUND_S
     assert restarts(up, RT) == count + 1
     assert after["generation"] == before["generation"]
     assert after["recovery"] == 1
@@ -232,7 +253,9 @@ def test_failover_manager_ends_a_stopped_process(up: Box) -> None:
         after = wait_for(
             lambda: (found := look(up)) and found["pid"] != before["pid"] and found, "another"
         )
-        print(f"SIGSTOP to the next process, seen from outside: {time.monotonic() - began:.2f} s")
+        took = time.monotonic() - began
+        print(f"SIGSTOP to the next process, seen from outside: {took:.2f} s")
+        assert took < BOUND_S
         assert after["generation"] == before["generation"]
         log = up.run("cat", "/var/log/mxrc/non_rt_process.log")
         assert "has failed 3 checks in a row" in log
@@ -304,18 +327,42 @@ def test_a_configuration_that_cannot_work_is_not_tried_again(up: Box) -> None:
         up.write("/etc/mxrc/rt_schedule.json", good)
 
 
-def test_a_restart_of_nonrt_does_not_stop_rt(up: Box) -> None:
+def slots_since(box: Box, cycle: int) -> dict[str, int]:
+    """What became of the slots after `cycle`: see SLOTS."""
+    found: dict[str, int] = json.loads(box.run(sys.executable, "-c", SLOTS, str(cycle)))
+    return found
+
+
+def test_a_restart_of_nonrt_costs_rt_no_deadline(up: Box) -> None:
+    """It goes on, and what Non-RT could do to it (take pages, hold it up in a lock) does not
+    happen: misses are those of the machine, as many as without a restart.
+    """
     before = running(up)
-    for _ in range(5):
+    begin = look(up)
+    assert begin is not None
+    time.sleep(6)
+    quiet = slots_since(up, begin["cycle"])
+    begin = look(up)
+    assert begin is not None
+    ends = time.monotonic() + 8
+    count = 0
+    while time.monotonic() < ends:
         pid = up.show(NONRT, "MainPID")
         up.run("kill", "-9", pid)
+        count += 1
         wait_for_another(up, NONRT, pid)
         up.run("systemctl", "reset-failed", NONRT)
+    during = slots_since(up, begin["cycle"])
+    print(f"without restarts: {quiet}; {count} restarts of Non-RT: {during}")
     after = look(up)
     assert after is not None
     assert after["pid"] == before["pid"]
     assert after["epoch"] == before["epoch"]
     assert restarts(up, RT) == 0
+    assert during["page_faults"] == 0
+    assert during["slots"] > 3000
+    rates = [one["missed"] / one["slots"] for one in (quiet, during)]
+    assert rates[1] <= 2 * rates[0] + 0.01
 
 
 def test_standby_template(up: Box) -> None:

@@ -29,6 +29,7 @@ UNITS: Final = (
     "mxrc-nonrt.service",
     "mxrc.target",
     "mxrc.slice",
+    "mxrcrt.slice",
 )
 _PLACEHOLDER = re.compile(r"@([A-Z][A-Z_]*)@")
 _NUMA_POLICIES: Final = {
@@ -38,6 +39,8 @@ _NUMA_POLICIES: Final = {
     "BIND": "bind",
 }
 _MAX_PRIORITY: Final = 99
+# Not mxrc-rt.slice: that would lie in mxrc.slice, and a partition lies in the root or in another.
+_PARTITION: Final = "/sys/fs/cgroup/mxrcrt.slice/cpuset.cpus.partition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def _values(config: Config, machine: Machine, user: str, programs: Path) -> dict
         "DATA_DIR": str(paths.data_dir),
         "PROTECT_HOME": _protect_home(programs, config.directory),
         "RT_PRIORITY": str(_MAX_PRIORITY),
-        "CPU_AFFINITY": _affinity(python_cpus),
+        **_cpuset(affinity.rt_process.isolation_mode in ("CGROUPS", "HYBRID"), rt, python_cpus),
         "CPU_AFFINITY_NONRT": _affinity(nonrt_cpus),
         "NUMA": _numa(numa.rt_process),
         "NUMA_NONRT": _numa(numa.non_rt_process),
@@ -118,6 +121,27 @@ def _supervision(suffix: str, policy: FailoverPolicy) -> dict[str, str]:
         f"RESTART{suffix}": "on-failure" if policy.max_restart_count else "no",
         f"RESTART_DELAY{suffix}": f"{policy.restart_delay_ms}ms",
         f"WATCHDOG{suffix}": f"{max(1000, patience_ms)}ms",
+    }
+
+
+def _cpuset(wanted: bool, rt: frozenset[int], python_cpus: frozenset[int]) -> dict[str, str]:
+    """A slice of the RT processes' own that has their CPUs, made a partition before each start: by
+    root ("+"), outside of the sandbox. Their Python threads are in it too: nothing of a process in
+    a cpuset runs outside of it.
+    """
+    if not wanted:
+        return {
+            "RT_SLICE": "mxrc.slice",
+            "RT_PARTITION": "",
+            "RT_CPUS": "",
+            "CPU_AFFINITY": _affinity(python_cpus),
+        }
+    command = f"echo isolated >{_PARTITION} || echo root >{_PARTITION}"
+    return {
+        "RT_SLICE": "mxrcrt.slice",
+        "RT_PARTITION": f"ExecStartPre=+/bin/sh -c '{command}'",
+        "RT_CPUS": f"AllowedCPUs={format_cpu_list(rt)}",
+        "CPU_AFFINITY": "",
     }
 
 

@@ -39,7 +39,7 @@ def rendered(found: Config) -> dict[str, str]:
 
 def test_everything_is_filled_in() -> None:
     files = rendered(config())
-    assert len(files) == 7  # mxrc.conf is in two folders
+    assert len(files) == 8  # mxrc.conf is in two folders
     for name, text in files.items():
         assert HEADER in text.splitlines()[0], name
         assert "@RT" not in text
@@ -76,6 +76,26 @@ def test_policy_and_binding_are_the_configurations() -> None:
     # A burst of 0 would be no limit at all.
     assert {"Restart=no", "StartLimitBurst=1", "StartLimitIntervalSec=7"} <= set(rt)
     assert {"WatchdogSec=9000ms", "NUMAPolicy=bind", "NUMAMask=1", "CPUAffinity=0-1"} <= set(rt)
+
+
+def test_a_cpuset_of_its_own_where_the_mode_asks_for_it() -> None:
+    for mode in ("CGROUPS", "HYBRID"):
+        files = rendered(
+            config(
+                MXRC_CPU_AFFINITY__RT_PROCESS__ISOLATION_MODE=mode,
+                MXRC_CPU_AFFINITY__RT_PROCESS__CPU_CORES="[2,3]",
+            )
+        )
+        rt = files["mxrc-rt.service"].splitlines()
+        assert "Slice=mxrcrt.slice" in rt
+        assert [line for line in rt if line.startswith("ExecStartPre=+/bin/sh -c 'echo isolated")]
+        assert not [line for line in rt if line.startswith("CPUAffinity")]
+        assert "AllowedCPUs=2-3" in files["mxrcrt.slice"].splitlines()
+        assert "Slice=mxrc.slice" in files["mxrc-nonrt.service"].splitlines()
+    files = rendered(config())
+    assert "AllowedCPUs" not in files["mxrcrt.slice"]
+    assert "Slice=mxrc.slice" in files["mxrc-rt.service"].splitlines()
+    assert "ExecStartPre" not in files["mxrc-rt.service"]
 
 
 def test_no_cpu_left_for_python_is_no_empty_line() -> None:
