@@ -130,7 +130,10 @@ def _start(
     if segment.damage:
         _say(f"replaced a segment in which nobody lived: {segment.damage.partition(';')[0]}")
     recovery = None if has_state(segment) else find_checkpoint(config, _say)
-    name = _fill(segment, config, recovery) if segment.created else 0
+    if segment.created:
+        name = _fill(segment, config, recovery)
+    else:
+        name = recovery.name_in(segment, lock_path) if recovery is not None else 0
     latency = LatencyRequest()
     try:
         executive = Executive(segment, make_exec_config(config, placement))

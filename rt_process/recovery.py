@@ -7,15 +7,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from shared.checkpoint_file import CheckpointFile, load_all
-from shared.core import ffi, lib
+from shared.core import ERROR_BYTES, error_buffer, ffi, lib
 from shared.enums import NameKind, Role, RtState, SafeCause, StateSection
 from shared.names import Names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shared.config import Config
     from shared.segment import Segment
 
 PROCESS: Final = "rt_process"
+LOCK_TIMEOUT_MS: Final = 1000
 _ENDED: Final = (RtState.INIT, RtState.SHUTDOWN)
 
 
@@ -79,8 +82,24 @@ class Recovery:
             say(f"{self.path}: datastore_snapshot: {line}")
         return Names(segment).intern(NameKind.KEY, self.checkpoint_id)
 
+    def name_in(self, segment: Segment, lock_path: Path) -> int:
+        """The same name in a segment that is there, but has no valid state block; its data store is
+        newer than the checkpoint's values. Under the lock of the instance: another RT process may
+        be starting, too, and names have one writer at a time. 0 where the lock is not to be had.
+        """
+        descriptor = int(
+            lib.mxrc_lock_file(bytes(lock_path), LOCK_TIMEOUT_MS, error_buffer(), ERROR_BYTES)
+        )
+        if descriptor < 0:
+            return 0
+        try:
+            name = self.checkpoint_id.encode()
+            return int(lib.mxrc_name_intern_late(segment.raw, descriptor, int(NameKind.KEY), name))
+        finally:
+            lib.mxrc_unlock_file(descriptor)
+
     def to_c(self, name: int) -> Any:
-        """A struct mxrc_exec_restore *. name: from `fill`, 0 when the segment was there already."""
+        """A struct mxrc_exec_restore *. name: from `fill` or `name_in`."""
         version, driver = self._driver
         return ffi.new(
             "struct mxrc_exec_restore *",

@@ -1,6 +1,7 @@
 /* names.c: names that events and records carry as numbers. Append-only: an entry is written once, before count
  * passes it, and never again, so readers need no sequence word. */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "atomic.h"
 #include "segment.h"
@@ -61,6 +62,21 @@ uint32_t mxrc_name_intern(struct mxrc_segment *segment, uint32_t region_id, uint
     memcpy(entry->text, text, bytes);
     mxrc_store_release(&names->count, count + 1);
     return entry->id;
+}
+
+uint32_t mxrc_name_intern_late(struct mxrc_segment *segment, int lock, uint32_t kind,
+                               const char *text)
+{
+    const struct mxrc_region_desc *region = mxrc_region_description(segment, MXRC_REGION_NAMES_RT);
+    if (region == NULL || segment->lock >= 0 || lock < 0 ||
+        mprotect(segment->base + region->offset, region->size, PROT_READ | PROT_WRITE) != 0) {
+        return 0;
+    }
+    segment->lock = lock;
+    uint32_t id = mxrc_name_intern(segment, MXRC_REGION_NAMES_RT, kind, text);
+    segment->lock = -1;
+    mprotect(segment->base + region->offset, region->size, PROT_READ);
+    return id;
 }
 
 const struct mxrc_name *mxrc_name_find(const struct mxrc_segment *segment, uint32_t id)

@@ -60,12 +60,12 @@ def written(place: Place, age_s: float = 0.0, **kwargs: Any) -> CheckpointFile:
 
 
 def log_lines(segment: Segment) -> list[str]:
-    """Text of the log events of the RT thread."""
-    events = RingReader(segment, RegionId.LANE).read(1000).records
+    """Text of the log events of all RT threads so far."""
     names = Names(segment)
     return [
         format_event(int(one["message_id"]), one["args"].tolist(), names.resolve)
-        for one in events
+        for lane in segment.lanes()
+        for one in RingReader(segment, RegionId.LANE + lane).read(1000).records
         if one["message_id"]
     ]
 
@@ -85,6 +85,28 @@ def test_goes_on_from_the_newest(place: Place) -> None:
         assert values, "the shipped data store has a critical number"
         for name in values:
             assert store.read(name).value == 17
+
+
+def test_without_a_valid_state_block_in_the_segment(place: Place) -> None:
+    """Both blocks are damaged: the newest checkpoint, into the same generation."""
+    with started_rt(place) as first:
+        segment = wait_for_state(place, first)
+        generation = segment.generation
+        regions = {one.id: one for one in segment.regions()}
+        kill(first)
+    blocks = regions[RegionId.STATE]
+    with (Path("/dev/shm") / f"mxrc-{place.instance}").open("r+b") as file:
+        for index in range(blocks.element_count):
+            file.seek(blocks.offset + index * blocks.element_bytes + 64)
+            file.write(b"\xff" * 64)
+    newest = written(place)
+    with started_rt(place, name="second") as second:
+        segment = wait_for_state(place, second, RtState.PAUSED)
+        assert segment.generation == generation
+        assert int(segment.rt_status.last_recovery) == 2
+        wait_for(lambda: "ready:" in second.output or None, "ready")
+        assert f"Recovered from checkpoint: {newest.checkpoint_id}" in second.output
+        assert f"Recovered from checkpoint: {newest.checkpoint_id}" in log_lines(segment)
 
 
 def _truncate(file: CheckpointFile) -> None:

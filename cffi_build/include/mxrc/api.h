@@ -180,6 +180,10 @@ int mxrc_data_read(const struct mxrc_segment *segment, uint32_t handle, void *ou
 /* Interned names. intern returns the id, 0 when full; text is cut at MXRC_NAME_BYTES - 1 bytes. */
 uint32_t mxrc_name_intern(struct mxrc_segment *segment, uint32_t region_id, uint32_t kind,
                           const char *text);
+/* Into NAMES_RT of a published generation: an RT process before its thread starts, with the instance lock held, for there is one
+ * writer at a time. */
+uint32_t mxrc_name_intern_late(struct mxrc_segment *segment, int lock, uint32_t kind,
+                               const char *text);
 const struct mxrc_name *mxrc_name_find(const struct mxrc_segment *segment, uint32_t id);
 
 /* Clock anchors. */

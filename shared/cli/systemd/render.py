@@ -127,7 +127,8 @@ def _supervision(suffix: str, policy: FailoverPolicy) -> dict[str, str]:
 def _cpuset(wanted: bool, rt: frozenset[int], python_cpus: frozenset[int]) -> dict[str, str]:
     """A slice of the RT processes' own that has their CPUs, made a partition before each start: by
     root ("+"), outside of the sandbox. Their Python threads are in it too: nothing of a process in
-    a cpuset runs outside of it.
+    a cpuset runs outside of it. Should it fail ("-"), RT says what is in force, and refuses if it
+    has to be exclusive.
     """
     if not wanted:
         return {
@@ -139,7 +140,7 @@ def _cpuset(wanted: bool, rt: frozenset[int], python_cpus: frozenset[int]) -> di
     command = f"echo isolated >{_PARTITION} || echo root >{_PARTITION}"
     return {
         "RT_SLICE": "mxrcrt.slice",
-        "RT_PARTITION": f"ExecStartPre=+/bin/sh -c '{command}'",
+        "RT_PARTITION": f"ExecStartPre=-+/bin/sh -c '{command}'",
         "RT_CPUS": f"AllowedCPUs={format_cpu_list(rt)}",
         "CPU_AFFINITY": "",
     }

@@ -88,7 +88,7 @@ def test_a_cpuset_of_its_own_where_the_mode_asks_for_it() -> None:
         )
         rt = files["mxrc-rt.service"].splitlines()
         assert "Slice=mxrcrt.slice" in rt
-        assert [line for line in rt if line.startswith("ExecStartPre=+/bin/sh -c 'echo isolated")]
+        assert [line for line in rt if line.startswith("ExecStartPre=-+/bin/sh -c 'echo isolated")]
         assert not [line for line in rt if line.startswith("CPUAffinity")]
         assert "AllowedCPUs=2-3" in files["mxrcrt.slice"].splitlines()
         assert "Slice=mxrc.slice" in files["mxrc-nonrt.service"].splitlines()
