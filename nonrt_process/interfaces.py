@@ -250,9 +250,14 @@ class ServerTracer(Protocol):
     """Makes the server spans (traces plugin)."""
 
     def start(
-        self, method: str, path: str, parent: TraceContext | None, attributes: Mapping[str, Any]
+        self,
+        method: str,
+        path: str,
+        parent: TraceContext | None,
+        attributes: Mapping[str, Any],
+        tracestate: str = "",
     ) -> ServerSpan:
-        """Begin a span of kind SERVER; parent None starts a trace."""
+        """Begin a span of kind SERVER; parent None starts a trace. tracestate: the W3C header."""
 
 
 request_id: ContextVar[str | None] = ContextVar("mxrc_request_id", default=None)

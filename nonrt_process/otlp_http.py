@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from opentelemetry.util.re import parse_env_headers
 
@@ -41,20 +41,41 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """POST to <endpoint><path>. Further headers: OTEL_EXPORTER_OTLP_HEADERS (key=value,...)."""
+    """POST to <endpoint><path>.
 
-    def __init__(self, endpoint: str, path: str, environ: Mapping[str, str] = os.environ) -> None:
+    headers: of each request; OTEL_EXPORTER_OTLP_HEADERS (key=value,...) comes on top. ca_file,
+    cert_file, key_file: PEM, for https.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        path: str,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        headers: Mapping[str, str] | None = None,
+        compress: bool = True,
+        ca_file: str | None = None,
+        cert_file: str | None = None,
+        key_file: str | None = None,
+    ) -> None:
         import urllib3  # 30 ms that the start of the process need not wait for
 
         self._url = endpoint.rstrip("/") + path
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, retries=False)
+        self._compress = compress
+        secure: dict[str, Any] = {}
+        if self._url.startswith("https:"):
+            secure = {"ca_certs": ca_file, "cert_file": cert_file, "key_file": key_file}
+        self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, retries=False, **secure)
         self._errors = (urllib3.exceptions.HTTPError, OSError)
         self._headers = {
+            **(headers or {}),
             **parse_env_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""), liberal=True),
             "Content-Type": "application/x-protobuf",
-            "Content-Encoding": "gzip",
             "User-Agent": "mxrc",
         }
+        if compress:
+            self._headers["Content-Encoding"] = "gzip"
 
     def send(self, body: bytes, timeout_s: float) -> Answer:
         import urllib3
@@ -63,7 +84,7 @@ class HttpTransport:
             response = self._pool.request(
                 "POST",
                 self._url,
-                body=gzip.compress(body, 1),
+                body=gzip.compress(body, 1) if self._compress else body,
                 headers=self._headers,
                 timeout=urllib3.Timeout(timeout_s),
                 redirect=False,

@@ -192,6 +192,7 @@ struct mxrc_exec {
     /* observation */
     uint64_t span_counter;
     uint64_t span_seed;
+    uint32_t spans_made;     /* by this process: which of them are timed */
     struct mxrc_trace trace; /* of the command being handled */
     const struct mxrc_event_def *event_def[MXRC_ALL_EVENTS];
     struct mxrc_storm storm[MXRC_ALL_EVENTS];

@@ -10,7 +10,10 @@
 #include "span.h"
 
 #define SAMPLED 1          /* W3C trace flags, bit 0 */
-#define TASK_INSTRUMENTS 2 /* mxrc_control.instrumentation, bit 1 */
+#define BUS_INSTRUMENTS 1  /* mxrc_control.instrumentation, bit 0 */
+#define TASK_INSTRUMENTS 2 /* bit 1 */
+#define MEASURED_SHARE                                                                             \
+    16 /* one span of so many is timed: reading the clock costs as much as half a span */
 
 int mxrc_span_seed(struct mxrc_exec *exec)
 {
@@ -38,21 +41,53 @@ static const uint32_t counters[] = {
     [MXRC_SPAN_TASK_EXECUTE] = MXRC_COUNTER_SPANS_TASK,
     [MXRC_SPAN_SEQUENCE_RUN] = MXRC_COUNTER_SPANS_SEQUENCE,
     [MXRC_SPAN_ACTION_EXECUTE] = MXRC_COUNTER_SPANS_ACTION,
+    [MXRC_SPAN_EVENTBUS_PUBLISH] = MXRC_COUNTER_SPANS_PUBLISH,
 };
+
+/* Parent-based: the sender of the command has decided. */
+static int wanted(const struct mxrc_exec *exec, const struct mxrc_task_state *task,
+                  uint32_t instrument)
+{
+    return task->trace_flags & SAMPLED &&
+           mxrc_load_relaxed32(&exec->at.control->instrumentation) & instrument;
+}
+
+/* How long the op in progress was to take; a move without a duration: its last trajectory. */
+static uint64_t planned_ns(const struct mxrc_exec *exec, const struct mxrc_task_state *task)
+{
+    const struct mxrc_op *op = &exec->at.program[task->program_slot].op[task->op];
+    return op->duration_ns ? op->duration_ns : task->motion_duration_ns;
+}
+
+/* Publishes a span whose making began at `since_ns` (0: this one is not timed). */
+static void publish(struct mxrc_exec *exec, struct mxrc_event *event, uint64_t since_ns)
+{
+    mxrc_event_publish(exec, event);
+    mxrc_count(exec, counters[event->code], 1);
+    if (since_ns)
+        mxrc_count(exec, MXRC_COUNTER_TRACING_TIME, (mxrc_now_ns() - since_ns) * MEASURED_SHARE);
+}
+
+static uint64_t measured_since(struct mxrc_exec *exec)
+{
+    return exec->spans_made++ % MEASURED_SHARE ? 0 : mxrc_now_ns();
+}
 
 void mxrc_span_end(struct mxrc_exec *exec, const struct mxrc_task_state *task, uint32_t operation,
                    uint32_t result)
 {
-    /* Parent-based: the sender of the command has decided. */
-    if (!(task->trace_flags & SAMPLED) ||
-        !(mxrc_load_relaxed32(&exec->at.control->instrumentation) & TASK_INSTRUMENTS))
+    if (!wanted(exec, task, TASK_INSTRUMENTS))
         return;
+    uint64_t since_ns = measured_since(exec);
     struct mxrc_event event;
     mxrc_event_fill(exec, &event, MXRC_EVENT_SPAN, task);
     const uint8_t *own = task->action_span_id;
     const uint8_t *parent = task->sequence_span_id;
     event.start_ns = task->action_start_ns;
-    if (operation != MXRC_SPAN_ACTION_EXECUTE) {
+    if (operation == MXRC_SPAN_ACTION_EXECUTE) {
+        event.args[0] = (double)planned_ns(exec, task);
+        event.args[1] = (double)task->elapsed_ns;
+    } else {
         own = operation == MXRC_SPAN_TASK_EXECUTE ? task->task_span_id : task->sequence_span_id;
         parent = operation == MXRC_SPAN_TASK_EXECUTE ? task->parent_span_id : task->task_span_id;
         event.start_ns = task->task_start_ns;
@@ -66,6 +101,26 @@ void mxrc_span_end(struct mxrc_exec *exec, const struct mxrc_task_state *task, u
     event.span_status = result == MXRC_OK ? MXRC_SPAN_OK : MXRC_SPAN_ERROR;
     event.error_code = result;
     event.level = result == MXRC_OK ? MXRC_LEVEL_INFO : MXRC_LEVEL_ERROR;
-    mxrc_event_publish(exec, &event);
-    mxrc_count(exec, counters[operation], 1);
+    publish(exec, &event, since_ns);
+}
+
+void mxrc_span_publish(struct mxrc_exec *exec, const struct mxrc_task_state *task,
+                       uint32_t topic_name, uint8_t id[8])
+{
+    const uint8_t *parent = task->phase ? task->action_span_id : task->sequence_span_id;
+    memcpy(id, parent, 8);
+    if (!wanted(exec, task, BUS_INSTRUMENTS))
+        return;
+    uint64_t since_ns = measured_since(exec);
+    struct mxrc_event event;
+    mxrc_event_fill(exec, &event, MXRC_EVENT_SPAN, task);
+    mxrc_span_id(exec, id);
+    memcpy(event.span_id, id, sizeof event.span_id);
+    memcpy(event.parent_span_id, parent, sizeof event.parent_span_id);
+    event.start_ns = event.time_ns;
+    event.code = MXRC_SPAN_EVENTBUS_PUBLISH;
+    event.span_status = MXRC_SPAN_OK;
+    event.level = MXRC_LEVEL_INFO;
+    event.args[0] = topic_name;
+    publish(exec, &event, since_ns);
 }

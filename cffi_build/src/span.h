@@ -12,4 +12,9 @@ void mxrc_span_id(struct mxrc_exec *exec, uint8_t id[8]);
 void mxrc_span_end(struct mxrc_exec *exec, const struct mxrc_task_state *task, uint32_t operation,
                    uint32_t result);
 
+/* Records eventbus.publish of a message of `task`, a child of what `task` has in progress. id: the span id that the
+ * message carries, so that who processes it is a child; without a span of its own it is that of its parent. */
+void mxrc_span_publish(struct mxrc_exec *exec, const struct mxrc_task_state *task,
+                       uint32_t topic_name, uint8_t id[8]);
+
 #endif

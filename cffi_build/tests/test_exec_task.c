@@ -1,5 +1,6 @@
 /* test_exec_task.c: the life of a task: actions, timeouts, retries, cancel, pause, states, periods, commands. */
 #include "exec_fixture.h"
+#include "span.h"
 
 static struct mxrc_exec *running(void)
 {
@@ -45,6 +46,34 @@ static void test_wait_takes_its_time(void)
     exec_done(exec);
 }
 
+static void test_the_span_of_a_message(void)
+{
+    struct mxrc_exec *exec = running();
+    program_begin();
+    program_wait(10 * PERIOD);
+    program_end();
+    send_start(77, 0);
+    exec_run(exec, 3);
+    struct mxrc_task_state *task = &exec->task[0];
+    uint8_t id[8];
+    mxrc_span_publish(exec, task, 1234, id);
+    struct mxrc_event span;
+    CHECK(next_event(MXRC_EVENT_SPAN, 0, &span));
+    CHECK_EQUAL(span.code, MXRC_SPAN_EVENTBUS_PUBLISH);
+    CHECK(memcmp(span.span_id, id, 8) == 0);
+    CHECK(memcmp(span.parent_span_id, task->action_span_id, 8) == 0);
+    CHECK(span.args[0] == 1234);
+    CHECK_EQUAL(exec->at.metrics->counter[MXRC_COUNTER_SPANS_PUBLISH], 1);
+    CHECK(exec->at.metrics->counter[MXRC_COUNTER_TRACING_TIME] > 0);
+
+    task->trace_flags = 0; /* not sampled: what processes the message is a child of the action */
+    mxrc_span_publish(exec, task, 1234, id);
+    CHECK(memcmp(task->action_span_id, id, 8) == 0);
+    CHECK(!next_event(MXRC_EVENT_SPAN, 0, &span));
+    CHECK_EQUAL(exec->at.metrics->counter[MXRC_COUNTER_SPANS_PUBLISH], 1);
+    exec_done(exec);
+}
+
 static void test_spans(void)
 {
     struct mxrc_exec *exec = running();
@@ -83,6 +112,8 @@ static void test_spans(void)
     CHECK(memcmp(record.span_id, span[1].span_id, 8) == 0);
     CHECK_EQUAL(span[0].time_ns - span[0].start_ns, 10 * PERIOD);
     CHECK_EQUAL(span[1].start_ns, span[0].time_ns);
+    CHECK(span[0].args[0] == 10 * PERIOD && span[0].args[1] == 10 * PERIOD);
+    CHECK(span[1].args[0] == 50 * PERIOD);
     CHECK_EQUAL(counter(MXRC_COUNTER_SPANS_ACTION), 2);
     exec_done(exec);
 }
@@ -546,6 +577,7 @@ int main(void)
     exec_config_default();
     test_wait_takes_its_time();
     test_spans();
+    test_the_span_of_a_message();
     test_unsampled();
     test_timeout_and_retries();
     test_on_failure();

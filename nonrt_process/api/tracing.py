@@ -16,7 +16,14 @@ from collections.abc import Callable, Iterable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nonrt_process.interfaces import ServerSpan, ServerTracer, request_id
-from shared.trace_context import Propagated, TraceContext, extract, inject, start_span
+from shared.trace_context import (
+    Propagated,
+    TraceContext,
+    extract,
+    format_tracestate,
+    inject,
+    start_span,
+)
 
 REQUEST_ID = "x-request-id"
 _FIT_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -98,7 +105,13 @@ class Tracing:
             attributes["server.address"] = server[0]
             if server[1] is not None:
                 attributes["server.port"] = server[1]
-        return tracer.start(scope["method"], scope["path"], carried.context, attributes)
+        return tracer.start(
+            scope["method"],
+            scope["path"],
+            carried.context,
+            attributes,
+            format_tracestate(carried.tracestate),
+        )
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -18,7 +18,7 @@ from nonrt_process.context import Context
 from nonrt_process.endpoints import http_url
 from nonrt_process.http_server import HttpServer, ServerCheck, bind
 from nonrt_process.interfaces import Endpoints, PluginList
-from nonrt_process.metrics.families import Families
+from nonrt_process.metric_families import Families
 from nonrt_process.metrics.process_source import ProcessSource
 from nonrt_process.metrics.rt_source import RtSource
 from nonrt_process.plugins import Plugin

@@ -18,7 +18,7 @@ from nonrt_process.interfaces import (
     TaskService,
     TraceStatistics,
 )
-from nonrt_process.metrics.families import Families, Labels
+from nonrt_process.metric_families import Families, Labels
 from nonrt_process.process_info import CpuMeter, node_of_cpu, page_counts, sample
 from nonrt_process.rt_view import RtView, read_rt
 from shared.core import layout_hash

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nonrt_process.context import Context
 from nonrt_process.interfaces import CommandPort, RtStatistics
-from nonrt_process.metrics.families import Families
+from nonrt_process.metric_families import Families
 from nonrt_process.rt_view import RtView, metrics_copy, read_rt, standby_count
 from shared.enums import RegionId, Role, RtState, SafeCause
 from shared.metrics_def import counters, histograms
@@ -43,7 +43,9 @@ class RtSource:
     def _counters(self, families: Families, segment: Segment) -> None:
         record = metrics_copy(segment)[0]
         for row in counters():
-            value = int(record["counter"][row.index])
+            value = int(record["counter"][row.index]) * (
+                1e-9 if row.name.endswith("_seconds") else 1
+            )
             own = {LABELS[row.name]: row.label} if row.label else {}
             families.counter(row.name, row.help, value, {**RT, **own})
         for histogram in histograms():

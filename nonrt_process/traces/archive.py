@@ -5,11 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from nonrt_process.traces.cycle_spans import NAME as CYCLE
+from nonrt_process.traces.governor import CpuCost
 from nonrt_process.traces.otlp import Finished, Origin, resource_spans
 from shared.clock import Clock
 from shared.sqlite_store import Schema, SqliteStore, StoreError
@@ -18,6 +20,8 @@ KEEP_NS: Final = 7 * 24 * 3600 * 1_000_000_000
 QUOTA_BYTES: Final = 512 << 20
 WAIT_S: Final = 2.0
 """A disk that takes longer costs the spans their place here, not their way to the receiver."""
+BEHIND_SPANS: Final = 65_536
+"""Spans that wait for a slow disk at most; more are dropped, counted."""
 _SHRINK_TRACES: Final = 500
 
 SCHEMA: Final = Schema(
@@ -76,10 +80,15 @@ class Summary(NamedTuple):
 class Archive:
     """Safe to use from several threads. Reading raises StoreError."""
 
-    def __init__(self, path: Path, clock: Clock, log: logging.Logger) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, log: logging.Logger, cost: CpuCost | None = None
+    ) -> None:
         self._clock = clock
         self._log = log
+        self._cost = cost or CpuCost()
         self._problem = ""
+        self._lock = threading.Lock()
+        self._behind = 0
         self.dropped = 0
         """Spans that were not kept here."""
         self.store: Final = SqliteStore(
@@ -102,17 +111,42 @@ class Archive:
         """Keep finished spans; one that is there already stays as it is. Never raises."""
         if not spans:
             return
-        if not self.store.is_open:
-            self.dropped += len(spans)
+        with self._lock:
+            behind = self._behind
+            fits = self.store.is_open and behind + len(spans) <= max(BEHIND_SPANS, len(spans))
+            if fits:
+                self._behind += len(spans)
+            else:
+                self.dropped += len(spans)
+        if not fits:
+            if behind:
+                self._say("The disk is slow: spans are not kept on this machine")
             return
         try:
-            self.store.submit(lambda connection: _insert(connection, spans)).result(WAIT_S)
+            job = self.store.submit(lambda connection: self._write(connection, spans))
+        except StoreError as error:
+            self._done(len(spans), error)
+            return
+        job.add_done_callback(lambda ended: self._done(len(spans), ended.exception()))
+        if not behind:  # else it is known to be slow, and the rings fill up meanwhile
+            try:
+                job.exception(WAIT_S)
+            except concurrent.futures.TimeoutError:
+                self._say("The disk is slow: the store of spans is behind")
+
+    def _write(self, connection: sqlite3.Connection, spans: Sequence[Finished]) -> None:
+        with self._cost.measured():
+            _insert(connection, spans)
+
+    def _done(self, spans: int, error: BaseException | None) -> None:
+        with self._lock:
+            self._behind -= spans
+            if error is not None:
+                self.dropped += spans
+        if error is None:
             self._problem = ""
-        except concurrent.futures.TimeoutError:
-            self._say("The disk is slow: the store of spans is behind")
-        except (StoreError, sqlite3.Error) as error:
-            self.dropped += len(spans)
-            self._say(f"{len(spans)} spans are not kept on this machine: {error}")
+        else:
+            self._say(f"{spans} spans are not kept on this machine: {error}")
 
     def find(
         self,

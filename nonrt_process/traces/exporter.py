@@ -1,4 +1,4 @@
-"""Delivers requests of the spool by OTLP/HTTP with protobuf: gzip, retries with back-off.
+"""Delivers requests of the spool to an OTLP receiver, with retries and back-off.
 
 After the OTLP specification (https://opentelemetry.io/docs/specs/otlp/#otlphttp): 429, 502, 503,
 504 and connection errors are tried again, with the server's Retry-After if it gives one; any other
@@ -16,9 +16,11 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from nonrt_process.otlp_http import RETRYABLE, Backoff, Transport
+from nonrt_process.otlp_http import RETRYABLE, Answer, Backoff, Transport
+from nonrt_process.traces.governor import CpuCost
 from nonrt_process.traces.spool import Spool, Taken
 from nonrt_process.traces.statistics import Statistics
+from nonrt_process.traces.transport import TransportError
 from shared.clock import Clock
 
 MAX_SPANS: Final = 2048
@@ -42,7 +44,9 @@ class Exporter:
         target: str,
         *,
         jitter: Callable[[], float] = random.random,
+        cost: CpuCost | None = None,
     ) -> None:
+        self._cost = cost or CpuCost()
         self._spool = spool
         self._make_transport = make_transport
         self._transport: Transport | None = None
@@ -89,8 +93,17 @@ class Exporter:
 
     def deliver(self, taken: Taken, timeout_s: float = TIMEOUT_S) -> float:
         """Send a request; returns the wait (s) before it is tried again, 0: it is done with."""
+        with self._cost.measured():
+            return self._deliver(taken, timeout_s)
+
+    def _deliver(self, taken: Taken, timeout_s: float) -> float:
         if self._transport is None:
-            self._transport = self._make_transport()
+            try:
+                self._transport = self._make_transport()
+            except TransportError as error:
+                self._statistics.failed()
+                self._complain(f"{error}; spans wait")
+                return self._backoff.wait_s(Answer(0), self._clock.realtime_ns())
         started = self._clock.monotonic_ns()
         answer = self._transport.send(taken.body, timeout_s)
         elapsed_ms = (self._clock.monotonic_ns() - started) / 1e6

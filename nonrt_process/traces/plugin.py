@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-
 from nonrt_process.context import Context
 from nonrt_process.interfaces import RequestContexts, ServerTracer, SpanSink, TraceStatistics
-from nonrt_process.otlp_http import HttpTransport
 from nonrt_process.plugins import Plugin
 from nonrt_process.traces import otlp
 from nonrt_process.traces.archive import Archive
+from nonrt_process.traces.bottlenecks import Bottlenecks
 from nonrt_process.traces.exporter import Exporter
+from nonrt_process.traces.governor import CpuCost, Governor, Readings
 from nonrt_process.traces.inbox import Inbox
+from nonrt_process.traces.metrics import TraceMetrics
 from nonrt_process.traces.router import make_router
 from nonrt_process.traces.rt_encoder import NOTHING_CARRIED, Carried
 from nonrt_process.traces.rt_spans import RtSpans
@@ -30,10 +30,16 @@ from nonrt_process.traces.server_tracer import (
 )
 from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
+from nonrt_process.traces.transport import make_transport
+from shared.config.models.tracing_config import TracingConfig
+from shared.enums import RegionId
+from shared.metrics_def import counter_index, histograms
 from shared.trace_context import parse_baggage
 
 NAMESPACE: Final = "mxrc"
 RT_SCOPE: Final = "mxrc.rt"
+_TRACING_TIME: Final = counter_index("mxrc_tracing_rt_seconds")
+_CYCLE_TIME: Final = next(row.index for row in histograms() if row.name == "mxrc_rt_cycle_time_us")
 
 
 def create(context: Context) -> Plugin:
@@ -52,8 +58,9 @@ class TracesPlugin(Plugin):
         folder = context.config.current.paths.data_dir
         self._spool = Spool(folder / f"spans-{context.instance}", self._log)
         self._statistics = Statistics(self._inbox, self._spool)
+        self._cost = CpuCost()
         self._archive = Archive(
-            folder / f"spans-{context.instance}.sqlite3", context.clock, self._log
+            folder / f"spans-{context.instance}.sqlite3", context.clock, self._log, self._cost
         )
         self._exporter = self._make_exporter(context)
         host = socket.gethostname()
@@ -73,7 +80,20 @@ class TracesPlugin(Plugin):
         own = resource("non_rt_process", os.getpid())
         own_origin = otlp.Origin.make(own, SCOPE, _version())
         sampler = RateSampler(config)
-        context.config.subscribe("tracing_config", commit=lambda _, new: sampler.set_rates(new))
+
+        def tracing() -> TracingConfig:
+            return context.config.current.tracing_config
+
+        governor = Governor(
+            lambda: _readings(context, self._cost),
+            lambda: tracing().overhead_budget,
+            lambda factor: sampler.set_rates(tracing(), factor),
+            self._log,
+        )
+        context.config.subscribe(
+            "tracing_config", commit=lambda _, new: sampler.set_rates(new, governor.factor)
+        )
+        bottlenecks = Bottlenecks(lambda: tracing().bottlenecks, self._log)
         tracer = SdkServerTracer(self._inbox, self._statistics, own_origin, sampler, own)
         self._consumer = RtSpans(
             self._spool,
@@ -81,14 +101,26 @@ class TracesPlugin(Plugin):
             self._statistics,
             lambda pid: otlp.Origin.make(resource("rt_process", pid), RT_SCOPE, _version()),
             carried=_carried_with(context),
-            cycle_rate=lambda: _cycle_rate(context),
+            cycle_rate=lambda: _cycle_rate(context, governor.factor),
             archive=self._archive,
+            bottlenecks=bottlenecks,
+            governor=governor,
+            cost=self._cost,
         )
         super().__init__(
             "traces",
             consumers=[self._consumer],
             routers=[make_router(self._archive)],
-            metrics=[_Metrics(self._statistics, self._spool, self._archive)],
+            metrics=[
+                TraceMetrics(
+                    self._statistics,
+                    self._spool,
+                    self._archive,
+                    bottlenecks,
+                    governor,
+                    context.clock,
+                )
+            ],
         )
         context.provide(ServerTracer, tracer)
         context.provide(SpanSink, InboxSpanSink(self._inbox, self._statistics, own_origin))
@@ -99,20 +131,14 @@ class TracesPlugin(Plugin):
         if exporter.type == "NONE":
             self._spool.discard = True
             return None
-        if exporter.protocol != "http":
-            self._log.error(
-                "Spans are not exported: this version speaks OTLP over HTTP only; set exporter."
-                "protocol to http in tracing_config.json (usually port 4318)"
-            )
-            self._spool.discard = True
-            return None
         return Exporter(
             self._spool,
-            lambda: HttpTransport(exporter.endpoint, "/v1/traces"),
+            lambda: make_transport(exporter),
             self._statistics,
             context.clock,
             self._log,
             exporter.endpoint,
+            cost=self._cost,
         )
 
     def start(self) -> None:
@@ -129,49 +155,6 @@ class TracesPlugin(Plugin):
             self._exporter.stop()
         self._spool.close()
         self._archive.store.close()
-
-
-class _Metrics:
-    """What interfaces.TraceStatistics does not tell."""
-
-    def __init__(self, statistics: Statistics, spool: Spool, archive: Archive) -> None:
-        self._statistics = statistics
-        self._archive = archive
-        self._spool = spool
-
-    def collect(self) -> Iterable[Metric]:
-        exported = CounterMetricFamily(
-            "mxrc_tracing_spans_exported",
-            "Spans that the OTLP receiver has accepted",
-            labels=["process"],
-        )
-        exported.add_metric(["non_rt_process"], self._statistics.exported())
-        yield exported
-        given_up = CounterMetricFamily(
-            "mxrc_tracing_spans_given_up",
-            "Spans given up, by cause (ring_overwritten counts events of any kind)",
-            labels=["process", "cause"],
-        )
-        for cause, count in self._statistics.dropped_by_cause().items():
-            given_up.add_metric(["non_rt_process", cause], count)
-        yield given_up
-        size = GaugeMetricFamily(
-            "mxrc_tracing_spool_bytes", "Size of the spool of spans", labels=["process"]
-        )
-        size.add_metric(["non_rt_process"], self._spool.size_bytes())
-        yield size
-        kept = GaugeMetricFamily(
-            "mxrc_tracing_store_bytes", "Size of the store of spans", labels=["process"]
-        )
-        kept.add_metric(["non_rt_process"], self._archive.store.size_bytes())
-        yield kept
-        not_kept = CounterMetricFamily(
-            "mxrc_tracing_spans_not_stored",
-            "Spans that the store on this machine did not take; they were exported all the same",
-            labels=["process"],
-        )
-        not_kept.add_metric(["non_rt_process"], self._archive.dropped)
-        yield not_kept
 
 
 def _carried_with(context: Context) -> Callable[[int], Carried]:
@@ -191,10 +174,20 @@ def _carried_with(context: Context) -> Callable[[int], Carried]:
     return carried
 
 
-def _cycle_rate(context: Context) -> float | None:
+def _cycle_rate(context: Context, factor: float) -> float | None:
     """Share of cycles that get a span; None: not even those that missed their deadline."""
     tracing = context.config.current.tracing_config
-    return tracing.rt_cycle_sampling_rate if tracing.instrumentation.rt_cycle else None
+    return tracing.rt_cycle_sampling_rate * factor if tracing.instrumentation.rt_cycle else None
+
+
+def _readings(context: Context, cost: CpuCost) -> Readings:
+    """For the governor."""
+    segment = context.segment
+    if segment is None:
+        return Readings(0, 0, cost.total_ns)
+    metrics = segment.struct(RegionId.RT_METRICS)
+    cycle_ns = int(metrics.histogram[_CYCLE_TIME].sum_ns)
+    return Readings(int(metrics.counter[_TRACING_TIME]), cycle_ns, cost.total_ns)
 
 
 def _version() -> str:

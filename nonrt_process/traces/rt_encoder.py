@@ -160,7 +160,9 @@ class RtEncoder:
             parts += field(3, carried.tracestate.encode())
         if record["parent_span_id"].any():
             parts += [b"\x22\x08", Hole("parent_span_id", 8)]
-        parts.append(otlp.name_and_kind(name, otlp.KIND_INTERNAL))
+        published = operation == SpanOperation.EVENTBUS_PUBLISH
+        kind = otlp.KIND_PRODUCER if published else otlp.KIND_INTERNAL
+        parts.append(otlp.name_and_kind(name, kind))
         parts += [b"\x39", Hole("start", 8), b"\x41", Hole("end", 8)]
         if raw and plain:
             parts += attribute("task.id", *field(1, Hole("task_id", len(raw))))
@@ -174,6 +176,8 @@ class RtEncoder:
         if record["action_name"]:
             parts.append(otlp.attribute("action.id", self._resolve(int(record["action_name"]))))
             parts += attribute("mxrc.step", b"\x18", Hole("step", widths[3]))
+        if published:
+            parts.append(otlp.attribute("eventbus.topic", self._resolve(int(record["args"][0]))))
         if reason:
             parts.append(otlp.attribute("error.type", reason))
         for key, value in carried.baggage.items():
@@ -212,5 +216,7 @@ def _keys(
     keys[:, 1] = task_name << half | column("sequence_name")
     error = np.where(status == SpanStatus.ERROR, column("error_code"), 0).astype(np.uint64)
     keys[:, 2] = column("action_name") << half | error
-    keys[:, 3] = extras
+    published = records["code"] == SpanOperation.EVENTBUS_PUBLISH
+    topic = np.where(published, records["args"][:, 0], 0).astype(np.uint64)
+    keys[:, 3] = topic << half | extras
     return keys

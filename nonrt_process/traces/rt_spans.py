@@ -6,7 +6,7 @@ It is the spool's one writer: spans that this process made itself come along thr
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,12 @@ from nonrt_process.batch import Batch
 from nonrt_process.consumer import Consumer
 from nonrt_process.traces import cycle_spans, otlp
 from nonrt_process.traces.archive import Archive
+from nonrt_process.traces.bottlenecks import Bottlenecks
 from nonrt_process.traces.cycle_spans import CycleSelector, cycle_ids, encode_cycles
+from nonrt_process.traces.governor import CpuCost, Governor
 from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.mark import Mark
+from nonrt_process.traces.open_spans import open_spans
 from nonrt_process.traces.rt_encoder import NOTHING_CARRIED, Carried, Encoded, RtEncoder
 from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
@@ -30,6 +33,18 @@ from shared.trace_context import FLAG_SAMPLED
 
 if TYPE_CHECKING:
     from shared.segment import Segment
+
+
+REMEMBERED: Final = 512
+"""Ids of the newest spans of RT: one that died between a record and its state block has both."""
+
+
+class _Orphans(NamedTuple):
+    """Spans that were open when their generation went."""
+
+    generation: int
+    request: bytes
+    finished: list[otlp.Finished]
 
 
 class RtSpans(Consumer):
@@ -51,8 +66,16 @@ class RtSpans(Consumer):
         carried: Callable[[int], Carried] = lambda _: NOTHING_CARRIED,
         cycle_rate: Callable[[], float | None] = lambda: None,
         archive: Archive | None = None,
+        bottlenecks: Bottlenecks | None = None,
+        governor: Governor | None = None,
+        cost: CpuCost | None = None,
     ) -> None:
         super().__init__()
+        self._bottlenecks = bottlenecks
+        self._governor = governor
+        self._cost = cost or CpuCost()
+        self._newest: Bytes = np.zeros((0, 8), np.uint8)
+        self._orphans: _Orphans | None = None
         self._spool = spool
         self._inbox = inbox
         self._statistics = statistics
@@ -70,13 +93,25 @@ class RtSpans(Consumer):
 
     def on_attach(self, segment: Segment) -> None:
         self._segment = segment
-        self._encoder = RtEncoder(Names(segment).resolve, self._carried)
+        self._names = Names(segment)
+        self._encoder = RtEncoder(self._names.resolve, self._carried)
         self._anchors = Anchors(segment)
         self._pids.clear()
         self._cycles = CycleSelector(segment.generation)
         self._mark = Mark.unpack(self._spool.last_mark, segment.generation)
+        orphans, self._orphans = self._orphans, None
+        if orphans is not None and orphans.generation != segment.generation:
+            # Nobody will go on with them: a successor would have, in the same segment.
+            if self._archive is not None:
+                self._archive.add(orphans.finished)
+            self._keep(orphans.request, len(orphans.finished))
+            self._statistics.count_closed(len(orphans.finished))
+        self._newest = self._newest[:0]
+        if self._bottlenecks is not None:
+            self._bottlenecks.reset()
 
     def on_detach(self) -> None:
+        self._orphans = self._find_orphans()
         self._segment = self._encoder = self._anchors = self._cycles = None
 
     def on_batch(self, batch: Batch) -> None:
@@ -89,28 +124,50 @@ class RtSpans(Consumer):
         wanted &= (events["trace_flags"] & FLAG_SAMPLED) != 0
         spans = events[wanted]
         cycles = self._choose(batch)
-        request = self._encode(spans) if len(spans) else b""
-        if len(cycles):
-            request += self._encode_cycles(cycles)
-        self._mark.move(batch)
-        if request:
+        if not (len(spans) or len(cycles)):
+            self._mark.move(batch)
+            return
+        with self._cost.measured():
+            request = self._encode(spans) if len(spans) else b""
+            if len(cycles):
+                request += self._encode_cycles(cycles)
+                self._statistics.count_operation(cycle_spans.NAME, len(cycles))
+            self._mark.move(batch)
             self._keep(request, len(spans) + len(cycles))
-        if len(cycles):
-            self._statistics.count_operation(cycle_spans.NAME, len(cycles))
+            self._newest = np.concatenate([self._newest, spans["span_id"]])[-REMEMBERED:]
+            if self._bottlenecks is not None:
+                self._bottlenecks.observe_rt(spans, self._names.resolve)
 
     def on_tick(self, now_ns: int) -> None:
         self.flush()
+        if self._bottlenecks is not None:
+            self._bottlenecks.tick(now_ns)
+        if self._governor is not None:
+            self._governor.tick(now_ns)
 
     def flush(self) -> None:
         """Take what is in the inbox into the spool."""
         own = self._inbox.take_all()
         if own:
-            if self._archive is not None:
-                self._archive.add(own)
-            self._keep(otlp.request(own), len(own))
+            with self._cost.measured():
+                if self._archive is not None:
+                    self._archive.add(own)
+                self._keep(otlp.request(own), len(own))
+                if self._bottlenecks is not None:
+                    self._bottlenecks.observe_own(own)
 
     def _keep(self, request: bytes, spans: int) -> None:
         self._spool.append(request, spans, self._mark.pack())
+
+    def _find_orphans(self) -> _Orphans | None:
+        assert self._segment is not None, "attached"
+        spans = open_spans(self._segment)
+        ended = {one.tobytes() for one in self._newest}
+        spans = spans[[one.tobytes() not in ended for one in spans["span_id"]]]
+        if not len(spans):
+            return None
+        request, finished = self._encoded(spans)
+        return _Orphans(self._segment.generation, request, finished)
 
     def _choose(self, batch: Batch) -> Records:
         """The cycles that get a span."""
@@ -136,18 +193,24 @@ class RtSpans(Consumer):
         return self._grouped(encoded.spans, cycles["epoch"])
 
     def _encode(self, spans: Records) -> bytes:
+        """A request with spans, which go to the archive, too."""
+        request, finished = self._encoded(spans)
+        if self._archive is not None:
+            self._archive.add(finished)
+        return request
+
+    def _encoded(self, spans: Records) -> tuple[bytes, list[otlp.Finished]]:
         """A request with the spans of records of the event dtype, shape (n,)."""
         assert self._anchors is not None, "attached"
         assert self._encoder is not None
         self._learn_pid()
         starts = self._anchors.realtime_array(spans["start_ns"])
         encoded = self._encoder.encode(spans, starts)
-        if self._archive is not None:
-            ends = starts + (np.maximum(spans["time_ns"], spans["start_ns"]) - spans["start_ns"])
-            ids, tasks = (spans["trace_id"], spans["span_id"]), spans["task_id"].tolist()
-            epochs = spans["epoch"]
-            self._archive.add(self._finished(encoded, epochs, *ids, starts, ends, tasks))
-        return self._grouped(encoded.spans, spans["epoch"])
+        ends = starts + (np.maximum(spans["time_ns"], spans["start_ns"]) - spans["start_ns"])
+        ids, tasks = (spans["trace_id"], spans["span_id"]), spans["task_id"].tolist()
+        epochs = spans["epoch"]
+        finished = self._finished(encoded, epochs, *ids, starts, ends, tasks)
+        return self._grouped(encoded.spans, epochs), finished
 
     def _finished(
         self,

@@ -45,10 +45,10 @@ class RateSampler(Sampler):
     def __init__(self, config: TracingConfig) -> None:
         self.set_rates(config)
 
-    def set_rates(self, config: TracingConfig) -> None:
-        """Put the rates of a configuration in force."""
-        self._general = TraceIdRatioBased(config.sampling_rate)
-        self._task = TraceIdRatioBased(config.task_sampling_rate)
+    def set_rates(self, config: TracingConfig, factor: float = 1.0) -> None:
+        """Put the rates of a configuration in force, lowered by a factor."""
+        self._general = TraceIdRatioBased(config.sampling_rate * factor)
+        self._task = TraceIdRatioBased(config.task_sampling_rate * factor)
 
     def should_sample(
         self,
@@ -148,11 +148,16 @@ class SdkServerTracer:
         self._statistics = statistics
 
     def start(
-        self, method: str, path: str, parent: TraceContext | None, attributes: Mapping[str, Any]
+        self,
+        method: str,
+        path: str,
+        parent: TraceContext | None,
+        attributes: Mapping[str, Any],
+        tracestate: str = "",
     ) -> ServerSpan:
         span = self._tracer.start_span(
             method,
-            context=_as_context(parent),
+            context=_as_context(parent, tracestate),
             kind=SpanKind.SERVER,
             attributes={"http.request.method": method, "url.path": path, **attributes},
         )
@@ -160,7 +165,7 @@ class SdkServerTracer:
         return _SdkServerSpan(span, method, random, self._statistics)
 
 
-def _as_context(parent: TraceContext | None) -> Context:
+def _as_context(parent: TraceContext | None, tracestate: str) -> Context:
     if parent is None:
         return Context()
     remote = SpanContext(
@@ -168,6 +173,7 @@ def _as_context(parent: TraceContext | None) -> Context:
         int.from_bytes(parent.span_id, "big"),
         is_remote=True,
         trace_flags=TraceFlags(parent.flags & FLAG_SAMPLED),
+        trace_state=TraceState.from_header([tracestate]) if tracestate else None,
     )
     return trace.set_span_in_context(NonRecordingSpan(remote), Context())
 

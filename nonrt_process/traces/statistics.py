@@ -25,6 +25,7 @@ class Statistics:
         self._refused = 0
         self._lost_in_ring = 0
         self._exported = 0
+        self._closed = 0
         self._failures = 0
         self._counts = [0] * (len(LATENCY_EDGES_MS) + 1)
         self._sum_ms = 0.0
@@ -38,6 +39,16 @@ class Statistics:
         """Events, some of them possibly spans, were overwritten before they were read."""
         with self._lock:
             self._lost_in_ring += events
+
+    def count_closed(self, spans: int) -> None:
+        """Spans of RT were ended here, because nobody went on with them."""
+        with self._lock:
+            self._closed += spans
+
+    def closed(self) -> int:
+        """Such spans."""
+        with self._lock:
+            return self._closed
 
     def delivered(self, accepted: int, refused: int, latency_ms: float) -> None:
         """A request was answered with success; the receiver may have refused some of its spans."""

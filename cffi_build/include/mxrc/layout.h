@@ -287,6 +287,8 @@ struct mxrc_event {
     uint32_t state;      /* enum mxrc_rt_state when it happened */
     uint32_t suppressed; /* records of the same message_id left out before this one */
     uint32_t tid;
+    /* Of a log line: its numbers. Of a span: action.execute: planned ns (0: open-ended), ns in progress without being
+     * held; eventbus.publish: interned name of the topic. */
     double args[MXRC_ARGS];
     uint64_t start_ns; /* spans */
     uint8_t parent_span_id[8];

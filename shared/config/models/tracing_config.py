@@ -36,6 +36,66 @@ class Exporter(ConfigModel):
         trouble="The wrong one for the port fails every export.",
     )
 
+    compression: Literal["gzip", "none"] = setting(
+        "gzip",
+        meaning="Compression of requests.",
+        trouble="none: five to ten times as many bytes on the way.",
+    )
+    ca_file: str | None = setting(
+        None,
+        max_length=4096,
+        meaning="PEM file of the authorities that an https endpoint is trusted by.",
+        trouble="null: those of the system. Unreadable: nothing is delivered, and the log says so.",
+    )
+    client_cert_file: str | None = setting(
+        None,
+        max_length=4096,
+        meaning="PEM file of the certificate that this side shows (mutual TLS).",
+        trouble="Goes with client_key_file.",
+    )
+    client_key_file: str | None = setting(
+        None,
+        max_length=4096,
+        meaning="PEM file of its key; must not be readable by all.",
+        trouble="Goes with client_cert_file.",
+    )
+    headers_file: str | None = setting(
+        None,
+        max_length=4096,
+        meaning=(
+            "File with one `name: value` a line, sent with each request (a key, a tenant); must "
+            "not be readable by all. OTEL_EXPORTER_OTLP_HEADERS comes on top."
+        ),
+        trouble="Unreadable: nothing is delivered, and the log says so. Values are never logged.",
+    )
+
+
+class Bottlenecks(ConfigModel):
+    """When an operation counts as a bottleneck."""
+
+    threshold_ms: float = setting(
+        10.0,
+        scope="live",
+        gt=0,
+        le=1e9,
+        meaning=(
+            "Mean time over the last minute, in ms, above which an operation is one: of an "
+            "action what it takes beyond the time that was planned for it; of this process's own "
+            "spans all of it. Tasks and sequences have thresholds of their own only."
+        ),
+        trouble="Too low: every hiccup is an error in the log.",
+    )
+    thresholds_ms: dict[str, float] = setting(
+        scope="live",
+        default_factory=dict,
+        meaning=(
+            "Thresholds of single operations, in ms of their whole mean time, by pattern: "
+            '"task.execute pick_*", "action.execute pick_and_place/grip"; the first match counts.'
+        ),
+        trouble="A pattern that matches nothing changes nothing: mxrc_tracing_operation_spans "
+        "has the names.",
+    )
+
 
 class Instrumentation(ConfigModel):
     """Which parts make spans."""
@@ -95,6 +155,20 @@ class TracingConfig(ConfigFile):
         le=1,
         meaning="Share of cycles that get a span; missed cycles and those around them always do.",
         trouble="1.0 at 1 kHz is a thousand spans a second.",
+    )
+    overhead_budget: float = setting(
+        0.05,
+        scope="live",
+        gt=0,
+        le=1,
+        meaning="Share of the cycle, and of a CPU here, that tracing may cost.",
+        trouble="Passed: the sampling rates are lowered until it is kept, and the log says so.",
+    )
+    bottlenecks: Bottlenecks = setting(
+        scope="live",
+        default_factory=Bottlenecks,
+        meaning="When an operation counts as a bottleneck.",
+        trouble="Left out: all defaults.",
     )
     exporter: Exporter = setting(
         default_factory=Exporter, meaning="Where spans go.", trouble="Left out: all defaults."

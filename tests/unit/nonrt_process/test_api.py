@@ -288,7 +288,12 @@ class FakeTracer:
     started: list[tuple[str, str, TraceContext | None]] = field(default_factory=list)
 
     def start(
-        self, method: str, path: str, parent: TraceContext | None, attributes: Mapping[str, Any]
+        self,
+        method: str,
+        path: str,
+        parent: TraceContext | None,
+        attributes: Mapping[str, Any],
+        tracestate: str = "",
     ) -> FakeSpan:
         assert attributes["http.request.method"] == method
         self.started.append((method, path, parent))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,3 +176,22 @@ def test_a_slow_disk_holds_nobody_up(
     gate.set()
     archive.store.write(lambda _: None)
     assert len(archive.find()) == 1
+
+
+def test_a_disk_that_stands_still_costs_a_bounded_number_of_spans(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "WAIT_S", 0.01)
+    monkeypatch.setattr(module, "BEHIND_SPANS", 10)
+    go_on = threading.Event()
+    archive.store.submit(lambda _: go_on.wait(30))
+    for number in range(1, 16):
+        archive.add([finished(number, 1, 0, 10)])
+    assert archive.dropped == 5
+    assert "The disk is slow" in caplog.text
+    go_on.set()
+    archive.store.write(lambda _: None)
+    assert len(archive.find()) == 10
+    archive.add([finished(99, 1, 0, 10)])
+    assert len(archive.find()) == 11
+    assert archive.dropped == 5

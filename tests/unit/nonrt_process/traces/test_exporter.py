@@ -27,7 +27,9 @@ from nonrt_process.traces.exporter import Exporter
 from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
+from nonrt_process.traces.transport import make_transport
 from shared.clock import FakeClock
+from shared.config.models.tracing_config import Exporter as Settings
 
 ORIGIN = otlp.Origin.make({"service.name": "test"}, "scope", "1")
 
@@ -222,8 +224,8 @@ def receiver() -> Iterator[str]:
 
 def test_http_transport() -> None:
     with receiver() as url:
-        transport = HttpTransport(
-            url + "/", "/v1/traces", {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=a%20b"}
+        transport = make_transport(
+            Settings(endpoint=url + "/"), {"OTEL_EXPORTER_OTLP_HEADERS": "x-key=a%20b"}
         )
         _Receiver.answers.append((503, {"Retry-After": "3"}))
         assert transport.send(b"first", 5) == Answer(503, b"", "3")

@@ -41,6 +41,7 @@ ROW = st.fixed_dictionaries(
         "time_ns": st.integers(0, 1 << 62),
         "span_status": st.integers(0, 2),
         "error_code": st.sampled_from([0, 1, 5, 999]),
+        "args": st.sampled_from([[0.0] * 6, [1.0] * 6, [2.0, *[9.0] * 5]]),
     }
 )
 
@@ -66,7 +67,7 @@ def expected(record: Any, row: dict[str, Any], start: int) -> Span:
         parent_span_id=row["parent_span_id"] if any(row["parent_span_id"]) else b"",
         trace_state=carried.tracestate,
         name=OPERATIONS.get(row["code"], f"operation-{row['code']}"),
-        kind=Span.SPAN_KIND_INTERNAL,
+        kind=Span.SPAN_KIND_PRODUCER if row["code"] == 4 else Span.SPAN_KIND_INTERNAL,
         start_time_unix_nano=start,
         end_time_unix_nano=start + max(0, row["time_ns"] - row["start_ns"]),
         flags=row["trace_flags"]
@@ -90,6 +91,8 @@ def expected(record: Any, row: dict[str, Any], start: int) -> Span:
     if row["action_name"]:
         add("action.id", NAMES[row["action_name"]])
         add("mxrc.step", row["step"])
+    if row["code"] == 4:
+        add("eventbus.topic", NAMES[int(row["args"][0])])
     if reason:
         add("error.type", reason)
     for key, value in carried.baggage.items():

@@ -14,7 +14,17 @@ from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.rt_spans import RtSpans
 from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
-from shared.enums import EventKind, NameKind, RegionId, Result, SpanOperation, SpanStatus
+from shared.core import ffi, lib
+from shared.enums import (
+    EventKind,
+    NameKind,
+    RegionId,
+    Result,
+    SpanOperation,
+    SpanStatus,
+    StateSection,
+    TaskStatus,
+)
 from shared.names import Names
 from shared.segment import Segment
 from tests.unit.nonrt_process.fakes import (
@@ -122,6 +132,27 @@ def test_three_spans_of_a_task(tmp_path: Path) -> None:
     assert first.status.message == "ERR_TIMEOUT"
     assert first.flags & otlp.FLAG_PARENT_REMOTE
     assert not third.flags & otlp.FLAG_PARENT_REMOTE
+
+
+def test_a_span_of_the_bus(tmp_path: Path) -> None:
+    setup = Setup()
+    with real_segment(tmp_path) as (rt, nonrt):
+        become_primary(rt)
+        topics = [Names(nonrt).intern(NameKind.TOPIC, name) for name in ("gripped", "dropped")]
+        rows = [
+            span(SpanOperation.EVENTBUS_PUBLISH, 4 + at, 3, 100, 100)
+            | {"args": [topic, 0, 0, 0, 0, 0]}
+            for at, topic in enumerate(topics)
+        ]
+        pump = Pump(fake_context(tmp_path, segment=nonrt), setup.consumer)
+        publish_events(rt, rows)
+        pump.turn()
+        pump.close()
+    found = setup.spans()
+    assert [one.name for one in found] == ["eventbus.publish"] * 2
+    assert [attributes(one)["eventbus.topic"] for one in found] == ["gripped", "dropped"]
+    assert {one.kind for one in found} == {Span.SPAN_KIND_PRODUCER}
+    assert {one.parent_span_id for one in found} == {bytes([3] * 8)}
 
 
 def set_anchors(rt: Segment, *pairs: tuple[int, int]) -> None:
@@ -234,3 +265,99 @@ def test_a_batch_that_failed_is_taken_when_it_comes_again(
                 setup.consumer.on_batch(given)
         setup.consumer.on_batch(given)
     assert len(setup.spans()) == 1
+
+
+def running_task(rt: Segment, phase: int) -> None:
+    """The state block of an RT process that is in the second action of a task."""
+    slot = rt.pointer(RegionId.PROGRAMS, "struct mxrc_program_slot *")[3]
+    slot.program.crc, slot.program.op_count = 77, 3
+    slot.program.task_id = b"orphan"
+    slot.op[1].action_name = 0
+    block = ffi.new("struct mxrc_state_block *")
+    base = ffi.cast("uint8_t *", block)
+    first = ffi.offsetof("struct mxrc_state_block", "data")
+    task = ffi.cast("struct mxrc_task_state *", base + first)
+    task.execution_id, task.program_slot, task.program_crc, task.op = 5, 3, 77, 1
+    task.status, task.phase, task.trace_flags = TaskStatus.RUNNING, phase, 1
+    for name, value in (("trace", 7), ("parent_span", 9), ("task_span", 1)):
+        ffi.memmove(
+            getattr(task, f"{name}_id"),
+            bytes([value] * 16),
+            ffi.sizeof(getattr(task, f"{name}_id")),
+        )
+    ffi.memmove(task.sequence_span_id, bytes([2] * 8), 8)
+    ffi.memmove(task.action_span_id, bytes([3] * 8), 8)
+    task.task_start_ns, task.action_start_ns = 100, 200
+    block.epoch, block.cycle, block.time_ns = 1, 50, 900
+    block.section_count = 1
+    block.section[0].id, block.section[0].version = StateSection.TASKS, 1
+    block.section[0].offset = first
+    block.section[0].bytes = ffi.sizeof("struct mxrc_task_state")
+    block.bytes = first + block.section[0].bytes
+    epoch = ffi.offsetof("struct mxrc_state_block", "epoch")
+    block.crc = lib.mxrc_crc32c(0, base + epoch, block.bytes - epoch)
+    block.seq = 2
+    shared = rt.pointer(RegionId.STATE, "struct mxrc_state_block *")
+    ffi.memmove(shared, block, ffi.sizeof("struct mxrc_state_block"))
+
+
+@pytest.mark.parametrize("phase", [0, 1])
+def test_spans_that_nobody_goes_on_with_are_closed(tmp_path: Path, phase: int) -> None:
+    setup = Setup()
+    with real_segment(tmp_path) as (rt, nonrt), real_segment(tmp_path) as (_, other):
+        become_primary(rt)
+        context = fake_context(tmp_path, segment=nonrt)
+        pump = Pump(context, setup.consumer)
+        publish_events(rt, [span(SpanOperation.ACTION_EXECUTE, 8, 2, 100, 150)])
+        pump.turn()
+        running_task(rt, phase)
+        context.heart.segment = other
+        pump.turn()
+        pump.close()
+    first, *closed = setup.spans()
+    assert first.span_id == bytes([8] * 8)
+    names = ["action.execute", "sequence.run", "task.execute"][1 - phase :]
+    assert [one.name for one in closed] == names
+    assert closed[-1].parent_span_id == bytes([9] * 8)
+    assert closed[-2].parent_span_id == closed[-1].span_id
+    for one in closed:
+        assert one.status.code == otlp.STATUS_ERROR
+        assert one.status.message == "ERR_RESTART"
+        assert attributes(one)["task.id"] == "orphan"
+        assert one.end_time_unix_nano - one.start_time_unix_nano in (700, 800)
+    assert setup.statistics.closed() == len(closed)
+
+
+def test_what_a_successor_may_go_on_with_stays_open(tmp_path: Path) -> None:
+    setup = Setup()
+    with real_segment(tmp_path) as (rt, nonrt):
+        become_primary(rt)
+        context = fake_context(tmp_path, segment=nonrt)
+        pump = Pump(context, setup.consumer)
+        pump.turn()
+        running_task(rt, 1)
+        context.heart.segment = None
+        pump.turn()
+        context.heart.segment = nonrt
+        pump.turn()
+        pump.close()
+    assert setup.spans() == []
+
+
+def test_a_span_that_ended_in_the_last_cycle_is_not_closed_again(tmp_path: Path) -> None:
+    setup = Setup()
+    with real_segment(tmp_path) as (rt, nonrt), real_segment(tmp_path) as (_, other):
+        become_primary(rt)
+        context = fake_context(tmp_path, segment=nonrt)
+        pump = Pump(context, setup.consumer)
+        publish_events(rt, [span(SpanOperation.ACTION_EXECUTE, 3, 2, 200, 950)])
+        pump.turn()
+        running_task(rt, 1)
+        context.heart.segment = other
+        pump.turn()
+        pump.close()
+    assert [one.name for one in setup.spans()] == [
+        "action.execute",
+        "sequence.run",
+        "task.execute",
+    ]

@@ -69,6 +69,20 @@ def test_a_request_with_a_parent() -> None:
     assert setup.statistics.spans_by_operation() == {"http.server": 1}
 
 
+def test_the_tracestate_of_the_caller_is_on_the_span() -> None:
+    setup = Setup()
+    setup.tracer.start("GET", "/x", PARENT, {}, "vendor=1,other=a:b").end("/x", 200)
+    (found,) = setup.spans()
+    assert found.trace_state == "vendor=1,other=a:b"
+
+
+def test_the_governor_lowers_the_rates_of_new_traces_only() -> None:
+    setup = Setup(1, 1)
+    setup.sampler.set_rates(TracingConfig(sampling_rate=1.0), 0.0)
+    assert not setup.tracer.start("GET", "/x", None, {}).context.sampled
+    assert setup.tracer.start("GET", "/x", PARENT, {}).context.sampled
+
+
 def test_a_parent_that_is_not_sampled_is_obeyed_and_its_trace_goes_on() -> None:
     setup = Setup()
     parent = TraceContext(PARENT.trace_id, PARENT.span_id, 0)
