@@ -79,8 +79,10 @@ def test_the_tracestate_of_the_caller_is_on_the_span() -> None:
 def test_the_governor_lowers_the_rates_of_new_traces_only() -> None:
     setup = Setup(1, 1)
     setup.sampler.set_rates(TracingConfig(sampling_rate=1.0), 0.0)
-    assert not setup.tracer.start("GET", "/x", None, {}).context.sampled
-    assert setup.tracer.start("GET", "/x", PARENT, {}).context.sampled
+    for parent, sampled in ((None, False), (PARENT, True)):
+        span = setup.tracer.start("GET", "/x", parent, {})
+        assert span.context.sampled is sampled
+        span.end("/x", 200)
 
 
 def test_a_parent_that_is_not_sampled_is_obeyed_and_its_trace_goes_on() -> None:
