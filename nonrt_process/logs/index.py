@@ -275,6 +275,8 @@ class LogIndex:
                     with suppress(ValueError):
                         documents.append(orjson.loads(line))
             connection.execute("COMMIT")
+        # Rows are in the order in which the two files were read.
+        documents.sort(key=lambda one: str(one.get(ecs.TIMESTAMP, "")), reverse=True)
         return documents
 
     def _paths(self) -> dict[str, Path]:

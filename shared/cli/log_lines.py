@@ -20,7 +20,7 @@ LEVELS: Final = ("trace", "debug", "info", "warn", "error", "critical")
 PROCESSES: Final = ("rt_process", "non_rt_process")
 POLL_S: Final = 0.2
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SHOWN: Final = ("mxrc.task_id", "mxrc.suppressed", "trace.id", "error.type")
+_SHOWN: Final = ("mxrc.task_id", "mxrc.action_id", "mxrc.suppressed", "trace.id", "error.type")
 
 Document = Mapping[str, Any]
 Filter = Callable[[Document], bool]

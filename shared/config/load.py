@@ -21,7 +21,7 @@ from shared.config.errors import ConfigError, Loc, Problem
 from shared.config.json_file import parse_json, read_file
 from shared.config.machine import LinuxMachine, Machine
 from shared.config.models.tasks import TaskDefinition
-from shared.config.paths import resolve_paths
+from shared.config.paths import Paths, resolve_paths
 from shared.config.registry import SECTIONS, TASKS, Section
 
 MAX_TASK_FILES = 10_000
@@ -217,6 +217,18 @@ def _read_token(path: Path) -> SecretStr:
         value = "no usable token"
         raise ConfigError([Problem(name, "", value, allowed, "openssl rand -hex 32 makes one")])
     return SecretStr(token)
+
+
+def load_paths(config_dir: Path, environ: Mapping[str, str] = os.environ) -> Paths:
+    """The folders of the instance, whatever is wrong in the other files.
+
+    Raises:
+        ConfigError: instance.json itself is wrong.
+    """
+    loader = _Loader(Path(config_dir), {}, environ)
+    instance: Any = loader.section(SECTIONS["instance"])
+    loader.raise_problems()
+    return resolve_paths(instance, environ, system=False)
 
 
 def load_config(

@@ -241,6 +241,21 @@ def test_log_verbs(both: Both) -> None:
     assert run_to_end(place, "mxrc", "log", "level", "loud").returncode == 2
 
 
+def test_logs_are_read_when_the_configuration_is_what_is_wrong(both: Both) -> None:
+    place, _ = both
+    path = place.config_dir / "failover_policy.json"
+    content = path.read_text()
+    path.write_text("{")
+    try:
+        found = run_to_end(place, "mxrc", "log", "search", "became primary")
+        shown = mxrc(place, "log", "tail", "-n", "3")
+    finally:
+        path.write_text(content)
+    assert "Became PRIMARY" in found.stdout
+    assert "failover_policy.json" in found.stderr
+    assert len(shown.splitlines()) == 3
+
+
 def test_tail_follows_across_a_rotation(both: Both) -> None:
     place, nonrt = both
     command = [str(BIN / "mxrc"), "log", "tail", "-f", "-n", "0", "--process", "non_rt_process"]

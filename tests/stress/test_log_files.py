@@ -210,6 +210,12 @@ def test_the_accounting_sees_what_is_wrong(tmp_path: Path) -> None:
             account(wrong, 3)
 
 
+def resident_kb(pid: int) -> int:
+    """Resident memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
 @contextmanager
 def small_filesystem(folder: Path, size: str) -> Iterator[None]:
     if os.geteuid() != 0 or shutil.which("mount") is None:
@@ -245,7 +251,9 @@ def test_full_disk_and_room_again(tmp_path: Path) -> None:
                         file.write(bytes(4096))
                 except OSError:
                     pass
+            before_kb = resident_kb(writer.process.pid)
             time.sleep(3)
+            grown_kb = resident_kb(writer.process.pid) - before_kb
             ballast.unlink()
             time.sleep(1)
         finally:
@@ -257,4 +265,6 @@ def test_full_disk_and_room_again(tmp_path: Path) -> None:
         f"{publisher.count} events: {written} written, {lost} counted lost while the disk was full"
     )
     assert written
+    # 15,000 events of 256 bytes and 700 bytes a line would be some 15 MB.
+    assert grown_kb < 8 << 10, "the ring is the backlog, not the memory of the writer"
     assert lost, "three seconds at 5,000/s do not fit a ring of 4,096"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from pathlib import Path
 from typing import Annotated, Any, Final, Optional
 
 import typer
@@ -59,12 +61,12 @@ def search(
     from shared.cli.client import Client
     from shared.cli.errors import Unavailable
     from shared.cli.options import load
+    from shared.config import ConfigError
 
     _check(level, process)
-    config = load(config_dir, instance)
     began = log_lines.seconds_of(since, time.time())
     try:
-        page = Client(config).fetch(
+        page = Client(load(config_dir, instance)).fetch(
             "/api/v1/logs",
             q=text or None,
             since=began,
@@ -75,14 +77,15 @@ def search(
             limit=limit,
         )
         found: list[Any] = list(page["logs"])
-    except Unavailable:
-        typer.echo("mxrc: the Non-RT process does not answer; reading the files", err=True)
+    except (Unavailable, ConfigError) as error:
+        reason = "the Non-RT process does not answer"
+        if isinstance(error, ConfigError):
+            reason = f"the configuration is wrong ({error.problems[0]})"
+        typer.echo(f"mxrc: {reason}; reading the files", err=True)
         fits = log_lines.make_filter(
             text=text, since=began, level=level, task=task, trace=trace, process=process
         )
-        found = list(
-            log_lines.search_files(log_lines.log_folder(config.paths.log_dir), fits, limit)
-        )
+        found = list(log_lines.search_files(_folder(config_dir, instance), fits, limit))
     for document in reversed(found):
         _show(document, as_json)
     if not found:
@@ -105,10 +108,9 @@ def tail(
 
     from shared.cli import log_lines
     from shared.cli.errors import CommandError
-    from shared.cli.options import load
 
     _check(level, process)
-    folder = log_lines.log_folder(load(config_dir, instance).paths.log_dir)
+    folder = _folder(config_dir, instance)
     fits = log_lines.make_filter(level=level, task=task, trace=trace, process=process)
     coming = log_lines.follow(folder, fits) if follow else None
     try:
@@ -159,6 +161,16 @@ def level(
         if process is not None:
             body["process"] = process
     print_fields(client.put("/api/v1/log-level", body), as_json=as_json)
+
+
+def _folder(config_dir: Path | None, instance: str | None) -> Path:
+    """Where the files are, also when a task or a setting keeps mxrc from starting."""
+    from shared.cli.log_lines import log_folder
+    from shared.config.load import load_paths
+    from shared.startup import default_config_dir, with_instance
+
+    environ = with_instance(os.environ, instance)
+    return log_folder(load_paths(config_dir or default_config_dir(), environ).log_dir)
 
 
 def _check(level: str | None, process: str | None) -> None:

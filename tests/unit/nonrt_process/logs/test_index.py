@@ -89,6 +89,14 @@ def test_search_by_words_level_task_trace_process_and_time(place: Place) -> None
     assert place.found(task="task_501") == []
 
 
+def test_lines_of_both_files_come_in_the_order_of_time(place: Place) -> None:
+    place.write({"message": "first"}, age_s=30)
+    place.write({"message": "third"}, age_s=10)
+    place.write({"message": "second"}, name="non_rt_process.log", age_s=20)
+    place.index.catch_up()
+    assert place.found() == ["third", "second", "first"]
+
+
 def test_a_torn_line_waits_and_rotation_is_followed(place: Place) -> None:
     place.write({"message": "whole"}, {"message": "torn"}, end="")
     assert place.index.catch_up() == 1

@@ -131,6 +131,25 @@ def test_overflow_drops_the_oldest_and_says_so(tmp_path: Path) -> None:
     assert setup.statistics.events_by_level()["info"] == 10
 
 
+def test_memory_is_bounded_while_the_disk_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound = 100
+    setup = Setup(tmp_path, backlog=bound)
+
+    def refuse(self: LogFile, lines: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(LogFile, "append", refuse)
+    for round_ in range(20):
+        for n in range(70):
+            setup.logger.info("line %d of round %d", n, round_)
+        assert not setup.log.write_waiting()
+        assert len(setup.log._waiting) <= bound
+    assert setup.statistics.dropped()["non_rt_process"] == 20 * 70 - bound
+    assert len(setup.said) == 1
+
+
 def test_disk_that_fails_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setup = Setup(tmp_path, backlog=10)
 
