@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* syscall */
 #include <errno.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,6 +34,10 @@ int mxrc_sched_set(uint32_t tid, uint32_t policy, uint32_t priority, uint64_t dl
         wanted.sched_period = dl_period_ns;
     } else if (policy == SCHED_FIFO || policy == SCHED_RR) {
         wanted.sched_priority = priority;
+    } else {
+        /* The nice value that it has: another one may need a right that it lacks. On an error it is -1, and the
+         * call below fails the same way. */
+        wanted.sched_nice = getpriority(PRIO_PROCESS, tid);
     }
     return syscall(SYS_sched_setattr, (long)tid, &wanted, 0L) ? errno : 0;
 }
