@@ -119,6 +119,9 @@ static int open_locked(struct mxrc_segment *segment, int lock, const char *name,
                !(result == MXRC_OPEN_CORRUPT && mxrc_lock_nobody(lock))) {
         return result;
     }
+    if (result == MXRC_OPEN_ABSENT && error_bytes > 0) {
+        error[0] = '\0'; /* nothing was wrong with it */
+    }
     result = mxrc_segment_create(segment, name, geometry, after, error, error_bytes);
     if (result != MXRC_OPEN_OK) {
         return result;
