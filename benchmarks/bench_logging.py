@@ -4,7 +4,8 @@
 
 Goals: RT call <= 30 ns; ten calls < 1 % of a 100 us body; >= 200,000 lines/s per core to file with
 trace fields; search over 8.6 M lines (a day at 100/s; --search-lines 8600000) p95 < 1 s. Ratios are
-taken within this run; on a shared machine they hold where absolute figures do not.
+taken within this run; on a shared machine they hold where absolute figures do not. Lines/s are per
+second of CPU time, which others on the machine take little from; the wall-clock rate is beside it.
 """
 
 from __future__ import annotations
@@ -62,15 +63,21 @@ def make_events(count: int, first: int = 0) -> Any:
     return events
 
 
-def best_rate(work: Callable[[], int], seconds: float) -> float:
-    """Lines per second of CPU time of this thread: the best of several runs."""
-    best = 0.0
-    ending = time.monotonic() + seconds
-    while time.monotonic() < ending:
+def rates(work: Callable[[], int], seconds: float, name: str) -> dict[str, float]:
+    """Lines per second: of CPU time of this thread (median and best of several runs), of wall."""
+    found = []
+    total = 0
+    began_wall = time.perf_counter()
+    while time.perf_counter() < began_wall + seconds:
         began = time.thread_time()
         count = work()
-        best = max(best, count / (time.thread_time() - began))
-    return best
+        found.append(count / (time.thread_time() - began))
+        total += count
+    return {
+        f"{name}_lines_per_cpu_s": float(np.median(found)),
+        f"{name}_lines_per_cpu_s_best": max(found),
+        f"{name}_lines_per_wall_s": total / (time.perf_counter() - began_wall),
+    }
 
 
 def bench_lines(folder: Path, seconds: float) -> dict[str, float]:
@@ -94,15 +101,16 @@ def bench_lines(folder: Path, seconds: float) -> dict[str, float]:
             file.append(lines.encode(events, lanes))
             return BATCH
 
-        results["mxrc_lines_per_s"] = best_rate(write, seconds)
+        results |= rates(write, seconds, "mxrc")
         documents = [json.loads(line) for line in lines.encode(events, lanes).splitlines()]
         results["bytes_per_line"] = len(lines.encode(events, lanes)) / BATCH
         results["maxrss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         file.close()
     for name, formatter in _others().items():
-        results[f"{name}_lines_per_s"] = best_rate(
-            _logger_writes(folder / f"{name}.log", formatter, documents), seconds
-        )
+        writes = _logger_writes(folder / f"{name}.log", formatter, documents)
+        results |= rates(writes, seconds, name)
+        own = results["mxrc_lines_per_cpu_s"]
+        results[f"ratio_to_{name}"] = own / results[f"{name}_lines_per_cpu_s"]
     return results
 
 
@@ -246,20 +254,23 @@ def main() -> None:
     parser.add_argument("--search-lines", type=int, default=200_000)
     parser.add_argument("--seconds", type=float, default=2.0, help="per measurement")
     options = parser.parse_args()
-    figures: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, float]] = {"machine": {"load_before": os.getloadavg()[0]}}
     with tempfile.TemporaryDirectory() as folder:
         figures["rt"] = bench_rt(Path(folder))
     with tempfile.TemporaryDirectory() as folder:
         figures["nonrt"] = bench_lines(Path(folder), options.seconds)
     with tempfile.TemporaryDirectory() as folder:
         figures["search"] = bench_search(Path(folder), options.search_lines)
+    figures["machine"]["load_after"] = os.getloadavg()[0]
+    if max(figures["machine"].values()) > 1.5:
+        print("others load this machine: what is measured in wall-clock time is worse than it is")
     for part, values in figures.items():
         for name, value in values.items():
             print(f"{part:7} {name:32} {value:14,.2f}")
     for what, met in (
         ("RT call <= 30 ns", figures["rt"]["call_ns"] <= 30),
         ("ten calls < 1 %", figures["rt"]["ten_calls_percent"] < 1),
-        (">= 200,000 lines/s", figures["nonrt"]["mxrc_lines_per_s"] >= 200_000),
+        (">= 200,000 lines/s", figures["nonrt"]["mxrc_lines_per_cpu_s"] >= 200_000),
         ("search p95 < 1 s", figures["search"]["search_p95_ms"] < 1000),
     ):
         print(f"goal    {what:32} {'met' if met else 'MISSED'}")
