@@ -33,7 +33,7 @@ def field_table(section: Section) -> str:
     """The table (GitHub Markdown) of a file's fields, nested ones by their path.
 
     An object that comes twice is written out once; what all alternatives of a union have in
-    common comes before them.
+    common comes before them, and what one has in common with the first is named only.
     """
     schema = json_schema(section)
     return _HEADER + "".join(_rows(schema, schema, "", {}))
@@ -57,13 +57,39 @@ def _rows(
             field["description"],
             field["x-trouble"],
         )
+        told = False
+        first: Node = {}
+        first_suffix = ""
         for suffix, inner, common in nested:
             title, place = str(inner.get("title")), path + suffix
+            if common is None:
+                told = title in written
+            elif told:
+                continue  # an alternative of a union that was written out before
             if title in written:
                 yield _row(f"`{place}.*`", "", "", "", f"The fields of `{written[title]}`.", "")
-            else:
-                written[title] = place
-                yield from _rows(inner, schema, f"{place}.", written, common)
+                continue
+            written[title] = place
+            left_out = dict(common or {})
+            same = _same(inner, first, left_out) if common is not None and first else []
+            if same:
+                names = ", ".join(f"`{name}`" for name in same)
+                as_there = f"{names}: as those of `{path}{first_suffix}`."
+                yield _row(f"`{place}.*`", "", "", "", as_there, "")
+                left_out.update(dict.fromkeys(same))
+            elif common is not None and not first:
+                first, first_suffix = inner, suffix
+            yield from _rows(inner, schema, f"{place}.", written, left_out)
+
+
+def _same(one: Node, first: Node, left_out: Node) -> list[str]:
+    """Fields of an alternative that are those of the first one, word by word."""
+    other = first["properties"]
+    return [
+        name
+        for name, field in one["properties"].items()
+        if name not in left_out and other.get(name) == field
+    ]
 
 
 def _row(*cells: str) -> str:
@@ -97,7 +123,9 @@ def _nested(raw: Node, schema: Node) -> Iterator[tuple[str, Node, Node | None]]:
             for name, field in first.items()
             if all(one["properties"].get(name) == field for one in alternatives)
         }
-        yield "", {"title": "", "properties": common, "required": alternatives[0]["required"]}, None
+        title = " | ".join(str(one.get("title")) for one in alternatives)
+        required = alternatives[0]["required"]
+        yield "", {"title": title, "properties": common, "required": required}, None
         for one in alternatives:
             yield f"<{one['properties']['type']['const']}>", one, common
     if "items" in node:

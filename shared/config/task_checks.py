@@ -6,14 +6,21 @@ import difflib
 import math
 from collections.abc import Iterator, Mapping
 
+from shared.config.axis_checks import axis_faults
 from shared.config.base import Fault
-from shared.config.models.actions import SetOutput
+from shared.config.errors import Loc
+from shared.config.models.actions import SetOutput, SetValue, WaitFor
+from shared.config.models.blocks import If, Repeat
+from shared.config.models.conditions import Condition, Trigger
 from shared.config.models.datastore import DataStoreKey
 from shared.config.models.robot import RobotConfig
-from shared.config.models.tasks import TaskDefinition, Trigger
+from shared.config.models.tasks import TaskDefinition
 from shared.config.motion_checks import motion_faults
 
 Keys = Mapping[str, DataStoreKey]
+MAX_TOPICS = 4
+"""Topics that a program can listen to (layout.h)."""
+MAX_EXACT_INTEGER = 1 << 53
 
 
 def task_faults(
@@ -31,32 +38,66 @@ def task_faults(
             f"use multiples of {needed_ms}",
         )
     if task.trigger is not None:
-        yield from _trigger_faults(task.trigger, keys)
-    for index, action in enumerate(task.sequence.actions):
-        if isinstance(action, SetOutput):
-            place = ("sequence", "actions", index, "parameters")
-            for fault in _output_faults(action, keys):
-                yield fault._replace(loc=place + fault.loc)
-    yield from motion_faults(task.sequence, robot)
+        yield from _at(("trigger",), _comparison_faults(task.trigger, keys))
+    for place, step in task.steps():
+        if isinstance(step, (SetOutput, SetValue)):
+            yield from _at((*place, "parameters"), _output_faults(step, keys))
+    for place, condition in conditions(task):
+        yield from _at(place, _comparison_faults(condition, keys))
+    yield from _topic_faults(task)
+    yield from motion_faults(task, robot)
+    yield from axis_faults(task, robot)
 
 
-def _trigger_faults(trigger: Trigger, keys: Keys) -> Iterator[Fault]:
-    key = keys.get(trigger.key)
+def _at(place: Loc, faults: Iterator[Fault]) -> Iterator[Fault]:
+    return (fault._replace(loc=place + fault.loc) for fault in faults)
+
+
+def conditions(task: TaskDefinition) -> Iterator[tuple[Loc, Condition]]:
+    """Conditions that a run looks at, with their places."""
+    for place, step in task.steps():
+        if isinstance(step, WaitFor):
+            yield (*place, "parameters", "condition"), step.parameters.condition
+        elif isinstance(step, If):
+            yield (*place, "condition"), step.condition
+        elif isinstance(step, Repeat) and step.while_ is not None:
+            yield (*place, "while"), step.while_
+
+
+def _topic_faults(task: TaskDefinition) -> Iterator[Fault]:
+    topics: set[str] = set()
+    for place, condition in conditions(task):
+        if condition.event is None or condition.event in topics:
+            continue
+        topics.add(condition.event)
+        if len(topics) > MAX_TOPICS:
+            yield Fault(
+                (*place, "event"), f"must be one of at most {MAX_TOPICS} topics of a definition"
+            )
+
+
+def _comparison_faults(condition: Condition | Trigger, keys: Keys) -> Iterator[Fault]:
+    value = condition.value
+    if condition.key is None:
+        return
+    key = keys.get(condition.key)
     if key is None:
-        yield unknown_key(trigger.key, keys)._replace(loc=("trigger", "key"))
-    elif key.type not in ("bool", "int64", "double"):
+        yield unknown_key(condition.key, keys)
+    elif key.type == "string":
         yield Fault(
-            ("trigger", "key"), f"must be a key of type bool, int64 or double, not {key.type}"
+            ("key",), f"must be a key of type bool, int64, double or double[N], not {key.type}"
         )
-    elif key.type == "bool" and trigger.op not in ("==", "!="):
-        yield Fault(("trigger", "op"), 'must be "==" or "!=" for a key of type bool')
-    elif isinstance(trigger.value, bool) != (key.type == "bool") or (
-        key.type == "int64" and isinstance(trigger.value, float)
+    elif condition.element >= key.elements:
+        yield Fault(("element",), f"must be below {key.elements}: {key.name} is of type {key.type}")
+    elif key.type == "bool" and condition.op not in ("==", "!="):
+        yield Fault(("op",), 'must be "==" or "!=" for a key of type bool')
+    elif isinstance(value, bool) != (key.type == "bool") or (
+        key.type == "int64" and isinstance(value, float)
     ):
-        yield Fault(("trigger", "value"), f"must be of the key's type, {key.type}")
+        yield Fault(("value",), f"must be of the key's type, {key.type}")
 
 
-def _output_faults(action: SetOutput, keys: Keys) -> Iterator[Fault]:
+def _output_faults(action: SetOutput | SetValue, keys: Keys) -> Iterator[Fault]:
     key = keys.get(action.parameters.key)
     value = action.parameters.value
     if key is None:
@@ -69,9 +110,6 @@ def _output_faults(action: SetOutput, keys: Keys) -> Iterator[Fault]:
         yield Fault(("value",), reason, f"{key.name} is of type {key.type}")
     elif key.type == "int64" and isinstance(value, int) and abs(value) > MAX_EXACT_INTEGER:
         yield Fault(("value",), "must be an integer of at most 53 bits", "it travels as a double")
-
-
-MAX_EXACT_INTEGER = 1 << 53
 
 
 def unknown_key(name: str, keys: Keys) -> Fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -22,6 +23,12 @@ _MAX_VALUE_CHARACTERS = 60
 _NOTHING = object()
 
 
+@cache
+def schema_of(model: type[ConfigFile]) -> Node:
+    """The JSON Schema of a model; made once, as that takes longer than all the rest."""
+    return model.model_json_schema()
+
+
 def validate(model: type[Model], document: Any, source_of: SourceOf) -> Model:
     """`document` as an instance of `model`.
 
@@ -31,7 +38,7 @@ def validate(model: type[Model], document: Any, source_of: SourceOf) -> Model:
     try:
         return _parse(model, document)
     except ValidationError as error:
-        schema = model.model_json_schema()
+        schema = schema_of(model)
         faults = _faults(error, document, schema)
     raise ConfigError(problems_at(faults, document, source_of, schema))
 
@@ -41,7 +48,7 @@ def find_faults(model: type[ConfigFile], document: Any) -> list[Fault]:
     try:
         _parse(model, document)
     except ValidationError as error:
-        return _faults(error, document, model.model_json_schema())
+        return _faults(error, document, schema_of(model))
     return []
 
 

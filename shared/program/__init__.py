@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from shared.program.compiler import MAX_ACTIONS, MAX_OPS, Intern, Program, compile_task
+from shared.program.actions import Intern
+from shared.program.builder import MAX_OPS
+from shared.program.compiler import MAX_ACTIONS, Program, compile_task
 from shared.program.document import Compiled, compile_document
 from shared.program.errors import ProgramError
 

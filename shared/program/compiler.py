@@ -7,61 +7,35 @@ checks it again, and runs the copy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from shared.axes import axis_configs
-from shared.config.models.actions import (
-    Action,
-    Hold,
-    Log,
-    MoveJoints,
-    SafeStop,
-    SetOutput,
-    Wait,
-)
 from shared.config.models.robot import RobotConfig
 from shared.config.models.tasks import TaskDefinition
-from shared.config.motion_checks import axis_targets
 from shared.config.step_path import step_and_field
 from shared.config.task_checks import task_faults
 from shared.core import ffi, from_text, lib
 from shared.datastore import Key
-from shared.enums import (
-    Level,
-    NameKind,
-    OnFailure,
-    OpKind,
-    RestartPolicy,
-    Result,
-    TaskMode,
-    name_of,
-)
-from shared.names import NAME_BYTES
+from shared.enums import LatePolicy, NameKind, OpKind, RestartPolicy, Result, TaskMode, name_of
+from shared.program.actions import Actions, Intern
+from shared.program.blocks import Layout
+from shared.program.builder import MAX_OPS, Builder
+from shared.program.conditions import encode
 from shared.program.errors import ProgramError
 from shared.program.resolve import found_at, with_parameters
 
-Intern = Callable[[NameKind, str], int]
-
-MAX_OPS: Final = int(lib.MXRC_PROGRAM_OPS)
 MAX_ACTIONS: Final = MAX_OPS - 1
 """Actions that fit: the last operation is the end."""
-LOG_PARTS: Final = 4
-_ARGS: Final = int(lib.MXRC_OP_ARGS)
-SCALE_ARG: Final = int(lib.MXRC_AXES)
 _TEXT_BYTES: Final = int(lib.MXRC_TEXT_BYTES)
 
-_ON_FAILURE: Final = {
-    "fail": OnFailure.TASK,
-    "skip": OnFailure.SKIP,
-    "safe_mode": OnFailure.SAFE_MODE,
-}
-_ON_RESTART: Final = {
+_AFTER: Final = {
     "resume": RestartPolicy.RESUME,
     "restart": RestartPolicy.RESTART,
     "fail": RestartPolicy.FAIL,
 }
+_LATE: Final = {"skip": LatePolicy.SKIP, "queue": LatePolicy.QUEUE}
 _MODES: Final = {
     "once": TaskMode.ONCE,
     "periodic": TaskMode.PERIODIC,
@@ -101,7 +75,16 @@ def compile_task(
     """
     definition = with_parameters(definition, parameters or {}, task_id)
     _refuse_faults(definition, robot, keys, task_id)
-    return _Compiler(definition, robot, keys, intern, task_id).run(mode or definition.mode)
+    mode = mode or definition.mode
+    _check_start(definition, task_id, mode)
+    builder = Builder(task_id)
+    actions = Actions(builder, robot, keys, intern)
+    Layout(definition, robot, builder, actions).run()
+    _write_header(definition, mode, builder, actions)
+    _validate(builder, robot, len(keys))
+    program = builder.slot.program
+    data = bytes(ffi.buffer(builder.slot, int(program.bytes)))
+    return Program(data, int(program.crc), builder.count, builder.axes)
 
 
 def _refuse_faults(
@@ -116,150 +99,60 @@ def _refuse_faults(
         raise ProgramError(task_id, step, field, f"{found}: {fault.allowed}{hint}")
 
 
-class _Compiler:
-    def __init__(
-        self,
-        definition: TaskDefinition,
-        robot: RobotConfig,
-        keys: Mapping[str, Key],
-        intern: Intern,
-        task_id: str,
-    ) -> None:
-        self.definition = definition
-        self.robot = robot
-        self.keys = keys
-        self.intern = intern
-        self.task_id = task_id
-        self.step = ""
-        self.slot: Any = ffi.new("struct mxrc_program_slot *")
+def _check_start(definition: TaskDefinition, task_id: str, mode: str) -> None:
+    def refuse(field: str, message: str) -> None:
+        raise ProgramError(task_id, "", field, message)
 
-    def run(self, mode: str) -> Program:
-        self._check_start(mode)
-        actions = self.definition.sequence.actions
-        if len(actions) > MAX_ACTIONS:
-            self._refuse(
-                "sequence.actions", f"has {len(actions)} actions, at most {MAX_ACTIONS} fit"
-            )
-        for index, action in enumerate(actions):
-            self.step = action.name
-            self._operation(self.slot.op[index], index, action)
-        self.step = ""
-        self.slot.op[len(actions)].kind = int(OpKind.END)
-        self.slot.op[len(actions)].next = len(actions)
-        moved = 0
-        for index in range(len(actions)):
-            moved |= int(self.slot.op[index].axes)
-        if not moved and any(isinstance(action, Hold) for action in actions):
-            moved = (1 << len(self.robot.axes)) - 1  # a task that only holds, holds the whole robot
-        for index, action in enumerate(actions):
-            if isinstance(action, Hold):
-                self.slot.op[index].axes = moved
-        return self._finish(mode, len(actions) + 1, moved)
-
-    def _refuse(self, field: str, message: str) -> NoReturn:
-        raise ProgramError(self.task_id, self.step, field, message)
-
-    def _check_start(self, mode: str) -> None:
-        if len(self.task_id.encode()) >= _TEXT_BYTES:
-            self._refuse("task_id", f"must have at most {_TEXT_BYTES - 1} bytes")
-        if mode not in _MODES:
-            self._refuse("mode", f"found {mode!r:.40}: must be once, periodic or triggered")
-        if mode == "periodic" and self.definition.period_ms is None:
-            self._refuse(
-                "mode", f"periodic needs period_ms in the definition {self.definition.key}"
-            )
-        if mode == "triggered" and self.definition.trigger is None:
-            self._refuse("mode", f"triggered needs trigger in the definition {self.definition.key}")
-
-    def _operation(self, op: Any, index: int, action: Action) -> None:
-        op.action_name = self.intern(NameKind.ACTION, action.name)
-        op.on_failure = int(_ON_FAILURE[action.on_failure])
-        op.timeout_ns = (action.timeout_ms or 0) * 1_000_000
-        op.backoff_ns = action.backoff_ms * 1_000_000
-        op.retries = action.retries
-        op.next = index + 1
-        if isinstance(action, MoveJoints):
-            self._move(op, action)
-        elif isinstance(action, (Wait, Hold)):
-            op.kind = int(OpKind.WAIT if isinstance(action, Wait) else OpKind.HOLD)
-            op.duration_ns = _ns(action.parameters.duration_s)
-        elif isinstance(action, Log):
-            self._log(op, action)
-        elif isinstance(action, SetOutput):
-            self._set_output(op, action)
-        elif isinstance(action, SafeStop):
-            op.kind = int(OpKind.SAFE_STOP)
-
-    def _move(self, op: Any, action: MoveJoints) -> None:
-        op.kind = int(OpKind.MOVE_JOINTS)
-        for index, position in axis_targets(action.parameters.target, self.robot)[1].items():
-            op.args[index] = position
-            op.axes |= 1 << index
-        if action.parameters.duration_s is not None:
-            op.duration_ns = _ns(action.parameters.duration_s)
-        else:
-            op.args[SCALE_ARG] = action.parameters.velocity_scale or 0.0
-
-    def _log(self, op: Any, action: Log) -> None:
-        op.kind = int(OpKind.LOG)
-        op.key = int(Level[action.parameters.level.upper()])
-        parts = _parts(action.parameters.message)
-        if len(parts) > LOG_PARTS:
-            room = LOG_PARTS * (NAME_BYTES - 1)
-            self._refuse("message", f"must have at most {room} bytes of UTF-8")
-        for index, part in enumerate(parts):
-            op.args[index] = self.intern(NameKind.TOPIC, part)
-
-    def _set_output(self, op: Any, action: SetOutput) -> None:
-        op.kind = int(OpKind.SET_VALUE)
-        value = action.parameters.value
-        op.key = self.keys[action.parameters.key].handle
-        for index, number in enumerate(value if isinstance(value, tuple) else (value,)):
-            op.args[index] = float(number)
-
-    def _finish(self, mode: str, op_count: int, axes: int) -> Program:
-        program = self.slot.program
-        program.magic = lib.MXRC_PROGRAM_MAGIC
-        program.version = lib.MXRC_PROGRAM_VERSION
-        program.bytes = ffi.sizeof("struct mxrc_program") + op_count * ffi.sizeof("struct mxrc_op")
-        program.op_count = op_count
-        program.axes = axes
-        program.task_name = self.intern(NameKind.TASK, self.definition.key)
-        program.sequence_name = self.intern(NameKind.SEQUENCE, self.definition.sequence.name)
-        program.mode = int(_MODES[mode])
-        program.priority = self.definition.priority
-        program.period_ns = (
-            (self.definition.period_ms or 0) * 1_000_000 if mode == "periodic" else 0
-        )
-        program.on_restart = int(_ON_RESTART[self.definition.on_restart])
-        program.on_safe_mode = int(_ON_RESTART[self.definition.on_safe_mode])
-        program.task_id = from_text(self.task_id, _TEXT_BYTES)
-        program.crc = lib.mxrc_program_checksum(self.slot)
-        self._validate()
-        data = bytes(ffi.buffer(self.slot, int(program.bytes)))
-        return Program(data, int(program.crc), op_count, axes)
-
-    def _validate(self) -> None:
-        """What RT would refuse is refused here, with words."""
-        bad_op = ffi.new("uint32_t *")
-        result = lib.mxrc_program_validate(
-            self.slot, axis_configs(self.robot), len(self.robot.axes), len(self.keys), bad_op
-        )
-        if result != Result.OK:
-            actions = self.definition.sequence.actions
-            self.step = actions[bad_op[0]].name if bad_op[0] < len(actions) else ""
-            self._refuse("", f"refused by the core: {name_of(Result, result)}")
+    if len(task_id.encode()) >= _TEXT_BYTES:
+        refuse("task_id", f"must have at most {_TEXT_BYTES - 1} bytes")
+    if mode not in _MODES:
+        refuse("mode", f"found {mode!r:.40}: must be once, periodic or triggered")
+    if mode == "periodic" and definition.period_ms is None:
+        refuse("mode", f"periodic needs period_ms in the definition {definition.key}")
+    if mode == "triggered" and definition.trigger is None:
+        refuse("mode", f"triggered needs trigger in the definition {definition.key}")
 
 
-def _ns(seconds: float) -> int:
-    return round(seconds * 1e9)
+def _write_header(
+    definition: TaskDefinition, mode: str, builder: Builder, actions: Actions
+) -> None:
+    program = builder.slot.program
+    program.magic = lib.MXRC_PROGRAM_MAGIC
+    program.version = lib.MXRC_PROGRAM_VERSION
+    program.bytes = ffi.sizeof("struct mxrc_program") + builder.count * ffi.sizeof("struct mxrc_op")
+    program.op_count = builder.count
+    program.axes = builder.axes
+    program.task_name = actions.intern(NameKind.TASK, definition.key)
+    program.sequence_name = actions.intern(NameKind.SEQUENCE, definition.sequence.name)
+    program.mode = int(_MODES[mode])
+    program.priority = definition.priority
+    program.on_restart = int(_AFTER[definition.on_restart])
+    program.on_safe_mode = int(_AFTER[definition.on_safe_mode])
+    program.task_id = from_text(builder.task_id, _TEXT_BYTES)
+    if mode != "once":
+        program.on_late = int(_LATE[definition.still_running])
+    if mode == "periodic":
+        program.period_ns = (definition.period_ms or 0) * 1_000_000
+    if mode == "triggered" and (trigger := definition.trigger) is not None:
+        program.rearm_ns = trigger.rearm_ms * 1_000_000
+        edge = trigger.on == "edge"
+        encode(program.trigger, trigger, actions.keys, actions.topic, edge=edge)
+    actions.write_topics(program)
+    program.crc = lib.mxrc_program_checksum(builder.slot)
 
 
-def _parts(text: str) -> list[str]:
-    """`text` cut into names of at most NAME_BYTES - 1 bytes of UTF-8."""
-    parts: list[str] = []
-    while text:
-        part = from_text(text, NAME_BYTES).decode()
-        parts.append(part)
-        text = text[len(part) :]
-    return parts
+def _validate(builder: Builder, robot: RobotConfig, key_count: int) -> None:
+    """What RT would refuse is refused here, with words."""
+    bad_op = ffi.new("uint32_t *")
+    result = lib.mxrc_program_validate(
+        builder.slot, axis_configs(robot), len(robot.axes), key_count, bad_op
+    )
+    if result == Result.OK:
+        return
+    index = int(bad_op[0])
+    step = builder.steps[index] if index < builder.count else ""
+    if index < builder.count and builder.slot.op[index].kind == OpKind.REPEAT:
+        message = "a round may take no time: give it a count, or put an action in that takes some"
+    else:
+        message = f"refused by the core: {name_of(Result, result)}"
+    raise ProgramError(builder.task_id, step, "", message)

@@ -70,7 +70,6 @@ def compile_document(
             scratch_keys(config.datastore),
             names.intern,
             task_id=definition.id or "check",
-            mode="periodic" if definition.mode == "periodic" else "once",
             parameters=parameters,
         )
     except ProgramError as error:
@@ -93,7 +92,7 @@ def _text(content: bytes | Mapping[str, Any], source: str) -> bytes:
 
 
 def _raise(faults: Iterable[Fault], document: Any, source: str) -> None:
-    schema = TaskDefinition.model_json_schema()
+    schema = validation.schema_of(TaskDefinition)
     problems = validation.problems_at(faults, document, lambda _loc: source, schema)
     if problems:
         raise ConfigError(problems)

@@ -8,16 +8,24 @@ from typing import Any, Final
 
 from shared.config.models.datastore import DataStoreKey
 from shared.core import ffi
-from shared.enums import Level, OnFailure, OpKind, RestartPolicy, TaskMode, name_of
-from shared.program.compiler import LOG_PARTS, SCALE_ARG, Program
+from shared.enums import (
+    Compare,
+    ConditionSource,
+    Join,
+    Level,
+    OnFailure,
+    OpKind,
+    Profile,
+    RestartPolicy,
+    Result,
+    TaskMode,
+    name_of,
+)
+from shared.program.actions import AXES, LOG_PARTS, SCALE_ARG, VIA_PER_OP
+from shared.program.compiler import Program
+from shared.program.conditions import ANY_EVENT, COMPARISONS
 
 Resolve = Callable[[int], str]
-
-_ON_FAILURE: Final = {
-    OnFailure.TASK: "",
-    OnFailure.SKIP: "on failure skip",
-    OnFailure.SAFE_MODE: "on failure safe mode",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,7 @@ class OpRow:
     axes: tuple[str, ...]
     does: str
     next: int | None
+    progress_percent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,9 @@ class Listing:
     mode: str
     priority: int
     period_ms: float | None
+    trigger: str
     on_restart: str
+    on_safe_mode: str
     axes: tuple[str, ...]
     bytes: int
     crc: str
@@ -55,35 +66,39 @@ def listing(
     slot: Any = ffi.new("struct mxrc_program_slot *")
     ffi.memmove(slot, program.data, len(program.data))
     header = slot.program
+    topics = [resolve(header.topic[index]) for index in range(header.topic_count)]
+    context = _Context(resolve, axes, keys, topics, slot)
     return Listing(
         resolve(header.task_name),
         resolve(header.sequence_name),
         name_of(TaskMode, header.mode).lower(),
         int(header.priority),
         header.period_ns / 1e6 if header.period_ns else None,
+        context.condition(header.trigger),
         name_of(RestartPolicy, header.on_restart).lower(),
+        name_of(RestartPolicy, header.on_safe_mode).lower(),
         _names(header.axes, axes),
         len(program.data),
         f"{program.crc:08x}",
-        tuple(
-            _row(index, slot.op[index], resolve, axes, keys) for index in range(program.op_count)
-        ),
+        tuple(_row(index, slot, context) for index in range(program.op_count)),
     )
 
 
 def text(shown: Listing) -> str:
     """A listing for a terminal."""
     period = f" every {shown.period_ms:g} ms" if shown.period_ms else ""
+    trigger = f" by {shown.trigger}" if shown.trigger else ""
     head = (
-        f"task {shown.task}, sequence {shown.sequence}: {shown.mode}{period}, "
-        f"priority {shown.priority}, on restart {shown.on_restart}\n"
+        f"task {shown.task}, sequence {shown.sequence}: {shown.mode}{period}{trigger}, "
+        f"priority {shown.priority}, on restart {shown.on_restart}, "
+        f"on safe mode {shown.on_safe_mode}\n"
         f"axes {', '.join(shown.axes) or 'none'}; {len(shown.ops)} operations, "
         f"{shown.bytes} bytes, CRC32C {shown.crc}\n\n"
     )
-    cells = [("OP", "STEP", "KIND", "DOES", "NEXT")]
+    cells = [("OP", "STEP", "KIND", "NEXT", "DOES")]
     for row in shown.ops:
         follows = "" if row.next in (None, row.op + 1) else f"-> {row.next}"
-        cells.append((str(row.op), row.step, row.kind, row.does, follows))
+        cells.append((str(row.op), row.step, row.kind, follows, row.does))
     widths = [max(len(line[column]) for line in cells) for column in range(5)]
     return head + "".join(
         "  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip()
@@ -92,67 +107,157 @@ def text(shown: Listing) -> str:
     )
 
 
-def _row(
-    index: int, op: Any, resolve: Resolve, axes: Sequence[str], keys: Sequence[DataStoreKey]
-) -> OpRow:
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the numbers in an operation stand for."""
+
+    resolve: Resolve
+    axes: Sequence[str]
+    keys: Sequence[DataStoreKey]
+    topics: Sequence[str]
+    slot: Any
+
+    def condition(self, condition: Any) -> str:
+        source = ConditionSource(condition.source)
+        if source == ConditionSource.NONE:
+            return ""
+        compare = _COMPARISONS[Compare(condition.compare)]
+        if source == ConditionSource.EVENT:
+            any_value = (condition.compare, condition.value) == ANY_EVENT
+            rest = "" if any_value else f" {compare} {condition.value:.15g}"
+            return f"event {self.topics[condition.key]}{rest}"
+        key = self.keys[condition.key]
+        name = f"{key.name}[{condition.element}]" if key.elements > 1 else key.name
+        edge = "; on the edge" if condition.edge else ""
+        return f"{name} {compare} {_value(key, condition.value)}{edge}"
+
+
+def _row(index: int, slot: Any, context: _Context) -> OpRow:
+    op = slot.op[index]
     kind = OpKind(op.kind)
-    does = [_DOES[kind](op, resolve, axes, keys)] if kind in _DOES else []
+    does = [_DOES[kind](op, index, context)] if kind in _DOES else []
     if op.timeout_ns:
         does.append(f"timeout {_seconds(op.timeout_ns)}")
     if op.retries:
         pause = f" after {_seconds(op.backoff_ns)}" if op.backoff_ns else ""
         does.append(f"retries {op.retries}{pause}")
-    if op.on_failure:
-        does.append(_ON_FAILURE[OnFailure(op.on_failure)])
+    if op.on_failure == OnFailure.RECOVERY:
+        does.append(f"on failure -> {op.recovery}")
+    elif op.on_failure:
+        does.append(f"on failure {OnFailure(op.on_failure).name.lower().replace('_', ' ')}")
     return OpRow(
         index,
-        resolve(op.action_name),
+        context.resolve(op.action_name),
         kind.name.lower(),
-        _names(op.axes, axes),
+        _names(op.axes, context.axes),
         "; ".join(one for one in does if one),
-        None if kind == OpKind.END else int(op.next),
+        None if kind in _LEADS_NOWHERE else int(op.next),
+        int(op.progress) / 10,
     )
 
 
-def _move(op: Any, _resolve: Resolve, axes: Sequence[str], _keys: Sequence[DataStoreKey]) -> str:
-    targets = ", ".join(
-        f"{name} {op.args[index]:g}" for index, name in enumerate(axes) if op.axes >> index & 1
-    )
+def _move(op: Any, _index: int, context: _Context) -> str:
+    words = [_point(op.args, 0, op.axes, context)]
     if op.duration_ns:
-        return f"{targets}; in {_seconds(op.duration_ns)}"
-    return f"{targets}; at {op.args[SCALE_ARG]:.4g} of the limits"
+        words.append(f"in {_seconds(op.duration_ns)}")
+    else:
+        words.append(f"at {op.args[SCALE_ARG]:.4g} of the limits")
+    if op.count:
+        words.append("via the points below")
+    if op.key:
+        words.append(Profile(op.key).name.lower())
+    return "; ".join(words)
 
 
-def _hold(op: Any, _resolve: Resolve, axes: Sequence[str], _keys: Sequence[DataStoreKey]) -> str:
-    return f"{', '.join(_names(op.axes, axes))} for {_seconds(op.duration_ns)}"
+def _via(op: Any, index: int, context: _Context) -> str:
+    before = index - 1
+    while context.slot.op[before].kind == OpKind.VIA:
+        before -= 1
+    move = context.slot.op[before]
+    points = min(VIA_PER_OP, move.count - (index - before - 1) * VIA_PER_OP)
+    return "; ".join(_point(op.args, point * AXES, move.axes, context) for point in range(points))
 
 
-def _wait(op: Any, _resolve: Resolve, _axes: Sequence[str], _keys: Sequence[DataStoreKey]) -> str:
+def _point(args: Any, offset: int, axes: int, context: _Context) -> str:
+    return ", ".join(
+        f"{name} {args[offset + axis]:.6g}"
+        for axis, name in enumerate(context.axes)
+        if axes >> axis & 1
+    )
+
+
+def _hold(op: Any, _index: int, context: _Context) -> str:
+    return f"{', '.join(_names(op.axes, context.axes))} for {_seconds(op.duration_ns)}"
+
+
+def _wait(op: Any, _index: int, _context: _Context) -> str:
     return _seconds(op.duration_ns)
 
 
-def _log(op: Any, resolve: Resolve, _axes: Sequence[str], _keys: Sequence[DataStoreKey]) -> str:
-    message = "".join(resolve(int(op.args[part])) for part in range(LOG_PARTS))
+def _log(op: Any, _index: int, context: _Context) -> str:
+    message = "".join(context.resolve(int(op.args[part])) for part in range(LOG_PARTS))
     return f"{name_of(Level, op.key).lower()}: {message}"
 
 
-def _set_value(
-    op: Any, _resolve: Resolve, _axes: Sequence[str], keys: Sequence[DataStoreKey]
-) -> str:
-    key = keys[op.key]
-    if key.type == "bool":
-        return f"{key.name} = {'true' if op.args[0] else 'false'}"
-    values = ", ".join(f"{op.args[index]:.15g}" for index in range(key.elements))
+def _set_value(op: Any, _index: int, context: _Context) -> str:
+    key = context.keys[op.key]
+    values = ", ".join(_value(key, op.args[index]) for index in range(key.elements))
     return f"{key.name} = {f'[{values}]' if key.elements > 1 else values}"
 
 
-_DOES: Final[dict[OpKind, Callable[[Any, Resolve, Sequence[str], Sequence[DataStoreKey]], str]]] = {
+def _emit_event(op: Any, _index: int, context: _Context) -> str:
+    values = ", ".join(f"{op.args[index]:.15g}" for index in range(op.count))
+    return f"{context.resolve(op.key)}({values})"
+
+
+def _wait_for(op: Any, _index: int, context: _Context) -> str:
+    return context.condition(op.condition)
+
+
+def _if(op: Any, _index: int, context: _Context) -> str:
+    return f"{context.condition(op.condition)}; else -> {op.target}"
+
+
+def _repeat(op: Any, _index: int, context: _Context) -> str:
+    words = []
+    if op.condition.source:
+        words.append(f"while {context.condition(op.condition)}")
+    if op.count:
+        words.append(f"{'at most ' if words else ''}{op.count} times")
+    return f"{', '.join(words)}; then -> {op.target}"
+
+
+def _parallel(op: Any, _index: int, _context: _Context) -> str:
+    branches = ", ".join(str(branch) for branch in op.branch if branch)
+    return f"branches {branches}; {Join(op.key).name.lower()} of them -> {op.target}"
+
+
+def _fail(op: Any, _index: int, _context: _Context) -> str:
+    return name_of(Result, op.key) if op.key else "with the error of the step that failed"
+
+
+_DOES: Final[dict[OpKind, Callable[[Any, int, _Context], str]]] = {
     OpKind.MOVE_JOINTS: _move,
+    OpKind.VIA: _via,
     OpKind.HOLD: _hold,
     OpKind.WAIT: _wait,
     OpKind.LOG: _log,
     OpKind.SET_VALUE: _set_value,
+    OpKind.WAIT_FOR: _wait_for,
+    OpKind.EMIT_EVENT: _emit_event,
+    OpKind.IF: _if,
+    OpKind.REPEAT: _repeat,
+    OpKind.PARALLEL: _parallel,
+    OpKind.FAIL: _fail,
 }
+_LEADS_NOWHERE: Final = (OpKind.END, OpKind.FAIL, OpKind.VIA)
+_COMPARISONS: Final = {compare: word for word, compare in COMPARISONS.items()}
+
+
+def _value(key: DataStoreKey, value: float) -> str:
+    if key.type == "bool":
+        return "true" if value else "false"
+    return f"{value:.15g}"
 
 
 def _names(mask: int, names: Sequence[str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The actions that a task's sequence is made of.
 
-A new kind of action is a class with a `type` of its own in the union `Action`, and an operation
-in the compiler of programs.
+A new kind of action is a class with a `type` of its own in the union `Action` of blocks.py, and an
+operation in the compiler of programs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.config.base import ConfigModel, Fault, refuse, setting
+from shared.config.models.conditions import Condition
 from shared.config.models.datastore import MAX_STRING_BYTES, Value
 from shared.config.models.logging import Level
 from shared.config.models.names import Name, ShortName
@@ -25,16 +26,36 @@ Position = Annotated[float, Field(ge=-1e9, le=1e9), Substitutable()]
 Positions = Annotated[tuple[Position, ...], Field(min_length=1, max_length=MAX_AXES)]
 NamedPositions = Annotated[dict[ShortName, Position], Field(min_length=1, max_length=MAX_AXES)]
 
-OnFailure = Literal["fail", "skip", "safe_mode"]
+MAX_VIA_POINTS = 12
+MAX_EVENT_VALUES = 6
 
 
-class _Action(ConfigModel):
-    """What every action has."""
+class Recovery(ConfigModel):
+    """A sequence of `recovery` that runs after the last try."""
+
+    recovery: Name = setting(
+        scope="live",
+        meaning="Name of the sequence under recovery in this definition.",
+        trouble="An unknown name is refused at load.",
+    )
+    then: Literal["fail", "continue"] = setting(
+        "fail",
+        scope="live",
+        meaning="After it: fail the task, or go on behind the step that failed.",
+        trouble="fail inside of a branch fails its parallel block, whose on_failure decides.",
+    )
+
+
+OnFailure = Literal["fail", "skip", "safe_mode"] | Recovery
+
+
+class Failing(ConfigModel):
+    """What every action and a parallel block have."""
 
     name: Name = setting(
         scope="live",
         meaning="Name of the step in logs, traces and the API.",
-        trouble="Two steps of one name in a sequence are refused.",
+        trouble="Two steps of one name in a definition are refused.",
     )
     timeout_ms: int | None = setting(
         None,
@@ -63,7 +84,8 @@ class _Action(ConfigModel):
     on_failure: OnFailure = setting(
         "fail",
         scope="live",
-        meaning="After the last try: fail the task, skip the action, or enter SAFE_MODE.",
+        allowed='"fail", "skip", "safe_mode" or {"recovery": name, "then": "fail" or "continue"}',
+        meaning="After the last try: fail the task, skip the step, enter SAFE_MODE, or recover.",
         trouble="skip goes on from wherever the axes stopped.",
     )
 
@@ -89,11 +111,20 @@ class MoveJointsParameters(ConfigModel):
         meaning="Share of the limits to use; the slowest axis sets the duration. Or duration_s.",
         trouble="Small values take long: mind timeout_ms.",
     )
-    profile: Literal["minimum_jerk"] = setting(
+    via: Annotated[tuple[Positions | NamedPositions, ...], Field(max_length=MAX_VIA_POINTS)] = (
+        setting(
+            (),
+            scope="live",
+            allowed=f"a list of at most {MAX_VIA_POINTS} positions in the form of target",
+            meaning="Positions on the way, passed without a stop; of the same axes as target.",
+            trouble="Beyond the limits in robot.json, or of other axes: refused at load.",
+        )
+    )
+    profile: Literal["minimum_jerk", "trapezoidal"] = setting(
         "minimum_jerk",
         scope="live",
-        meaning="Shape of the move over time.",
-        trouble="There is no other yet.",
+        meaning="Shape over time: smooth, or constant acceleration, velocity, deceleration.",
+        trouble="trapezoidal is quicker and jerks: it excites what swings.",
     )
 
     @model_validator(mode="after")
@@ -111,6 +142,58 @@ class DurationParameters(ConfigModel):
         scope="live",
         meaning="Duration in s, rounded up to whole cycles.",
         trouble="Longer than timeout_ms: it times out every time, so that is refused.",
+    )
+
+
+class HoldParameters(DurationParameters):
+    """How long, and what."""
+
+    axes: Annotated[tuple[ShortName, ...], Field(min_length=1, max_length=MAX_AXES)] | None = (
+        setting(
+            None,
+            scope="live",
+            allowed="null or a list of axis names",
+            meaning="Axes to hold; null: those that the task, or the branch around it, moves.",
+            trouble="Two branches cannot hold the same axis.",
+        )
+    )
+
+
+class WaitForParameters(ConfigModel):
+    """What to wait for."""
+
+    condition: Condition = setting(
+        scope="live",
+        meaning="What has to hold.",
+        trouble="Without timeout_ms it is waited for ever.",
+    )
+    on: Literal["level", "edge"] = setting(
+        "level",
+        scope="live",
+        meaning="level: until it holds; edge: until it begins to hold. Of a key only.",
+        trouble="edge of what holds already waits until it has been false.",
+    )
+
+    @model_validator(mode="after")
+    def _rules(self) -> WaitForParameters:
+        if self.on == "edge" and self.condition.event is not None:
+            refuse(Fault(("on",), 'must be "level" with event', "each event counts once anyway"))
+        return self
+
+
+class EmitEventParameters(ConfigModel):
+    """What to publish."""
+
+    topic: Name = setting(
+        scope="live",
+        meaning="Topic on the event bus.",
+        trouble="Nobody listens: it is counted and logged, no more.",
+    )
+    values: Annotated[tuple[Position, ...], Field(max_length=MAX_EVENT_VALUES)] = setting(
+        (),
+        scope="live",
+        meaning="Numbers that it carries.",
+        trouble=f"At most {MAX_EVENT_VALUES}.",
     )
 
 
@@ -149,7 +232,7 @@ class NoParameters(ConfigModel):
     """An action without parameters."""
 
 
-class MoveJoints(_Action):
+class MoveJoints(Failing):
     """Move axes to a position."""
 
     type: Literal["move_joints"] = setting(
@@ -160,7 +243,7 @@ class MoveJoints(_Action):
     )
 
 
-class Wait(_Action):
+class Wait(Failing):
     """Let time pass; axes keep what they are doing."""
 
     type: Literal["wait"] = setting(
@@ -171,18 +254,40 @@ class Wait(_Action):
     )
 
 
-class Hold(_Action):
-    """Hold all axes of the task at their set-points."""
+class Hold(Failing):
+    """Hold axes at their set-points."""
 
     type: Literal["hold"] = setting(
         scope="live", meaning="Kind of action.", trouble="Unknown: refused."
     )
-    parameters: DurationParameters = setting(
+    parameters: HoldParameters = setting(
         scope="live", meaning="How long.", trouble="Has to be there."
     )
 
 
-class Log(_Action):
+class WaitFor(Failing):
+    """Wait until a condition holds; axes keep what they are doing."""
+
+    type: Literal["wait_for"] = setting(
+        scope="live", meaning="Kind of action.", trouble="Unknown: refused."
+    )
+    parameters: WaitForParameters = setting(
+        scope="live", meaning="What to wait for.", trouble="Has to be there."
+    )
+
+
+class EmitEvent(Failing):
+    """Publish an event."""
+
+    type: Literal["emit_event"] = setting(
+        scope="live", meaning="Kind of action.", trouble="Unknown: refused."
+    )
+    parameters: EmitEventParameters = setting(
+        scope="live", meaning="What to publish.", trouble="Has to be there."
+    )
+
+
+class Log(Failing):
     """Write a line to the RT log."""
 
     type: Literal["log"] = setting(
@@ -193,8 +298,8 @@ class Log(_Action):
     )
 
 
-class SetOutput(_Action):
-    """Write a value to the data store."""
+class SetOutput(Failing):
+    """Write a value to the data store; set_value by another name, for what drives an output."""
 
     type: Literal["set_output"] = setting(
         scope="live", meaning="Kind of action.", trouble="Unknown: refused."
@@ -204,7 +309,18 @@ class SetOutput(_Action):
     )
 
 
-class SafeStop(_Action):
+class SetValue(Failing):
+    """Write a value to the data store."""
+
+    type: Literal["set_value"] = setting(
+        scope="live", meaning="Kind of action.", trouble="Unknown: refused."
+    )
+    parameters: SetOutputParameters = setting(
+        scope="live", meaning="What to write.", trouble="Has to be there."
+    )
+
+
+class SafeStop(Failing):
     """Enter SAFE_MODE: each axis does what robot.json says."""
 
     type: Literal["safe_stop"] = setting(
@@ -213,8 +329,3 @@ class SafeStop(_Action):
     parameters: NoParameters = setting(
         scope="live", default_factory=NoParameters, meaning="None.", trouble="Has to be empty."
     )
-
-
-Action = Annotated[
-    MoveJoints | Wait | Hold | Log | SetOutput | SafeStop, Field(discriminator="type")
-]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,7 +16,10 @@ from pydantic import (
 )
 
 from shared.config.base import ConfigFile, ConfigModel, Fault, refuse, setting
-from shared.config.models.actions import Action, Hold, Wait
+from shared.config.errors import Loc
+from shared.config.models.actions import Failing, Hold, Recovery, Wait
+from shared.config.models.blocks import MAX_STEPS, Action, Block, Parallel, Steps, bodies, walk
+from shared.config.models.conditions import Trigger
 from shared.config.models.names import Name, TaskId, TaskPattern
 from shared.config.models.parameters import (
     MAX_TEXT,
@@ -26,75 +29,23 @@ from shared.config.models.parameters import (
     substituted,
 )
 
-MAX_ACTIONS = 62
-"""A program has 63 operations (layout.h), the last of them ends it."""
-
 ParameterValue = bool | int | float | Annotated[str, Field(max_length=MAX_TEXT)]
+_TEMPLATES = ("sequence", "recovery")
+"""Fields in which `{"$param": name}` may stand."""
 AfterInterruption = Literal["resume", "restart", "fail"]
 
 
 class Sequence(ConfigModel):
-    """An ordered list of actions."""
+    """An ordered list of steps."""
 
     name: Name = setting(
         scope="live", meaning="Name in logs, traces and the API.", trouble="Nothing."
     )
-    actions: tuple[Action, ...] = setting(
+    actions: Steps = setting(
         scope="live",
-        min_length=1,
-        max_length=MAX_ACTIONS,
+        allowed=f"a list of 1 to {MAX_STEPS} steps",
         meaning="The steps, in order.",
         trouble="An empty sequence is refused.",
-    )
-
-    @model_validator(mode="after")
-    def _rules(self) -> Sequence:
-        faults = []
-        names: set[str] = set()
-        for index, action in enumerate(self.actions):
-            place = ("actions", index)
-            if action.name in names:
-                faults.append(Fault((*place, "name"), "must be a name that no other step has"))
-            names.add(action.name)
-            if isinstance(action, (Wait, Hold)) and action.timeout_ms is not None:
-                needed_ms = action.parameters.duration_s * 1000
-                if action.timeout_ms <= needed_ms:
-                    faults.append(
-                        Fault(
-                            (*place, "timeout_ms"),
-                            f"must be above the duration ({needed_ms:g} ms)",
-                            "or leave it out: the action ends by itself",
-                        )
-                    )
-        if faults:
-            refuse(*faults)
-        return self
-
-
-class Trigger(ConfigModel):
-    """A condition on a key of the data store that starts a triggered task."""
-
-    key: Name = setting(
-        scope="live",
-        meaning="Key of datastore.json: bool, int64 or double.",
-        trouble="An unknown key is refused at load.",
-    )
-    op: Literal["==", "!=", "<", "<=", ">", ">="] = setting(
-        "==",
-        scope="live",
-        meaning="Comparison: key op value.",
-        trouble="bool knows == and != only.",
-    )
-    value: bool | int | float = setting(
-        scope="live",
-        meaning="What to compare with, of the key's type.",
-        trouble="Another type is refused at load.",
-    )
-    on: Literal["edge", "level"] = setting(
-        "edge",
-        scope="live",
-        meaning="edge: when the condition becomes true; level: again while it is true.",
-        trouble="level starts the task again as soon as it has ended.",
     )
 
 
@@ -128,7 +79,7 @@ class TaskDefinition(ConfigFile):
         ge=1,
         le=86_400_000,
         meaning="Period in ms: a multiple of the cycle's period; required by mode periodic.",
-        trouble="A run that is still going at its next period is skipped and counted.",
+        trouble="A run that is still going at its next period: see still_running.",
     )
     trigger: Trigger | None = setting(
         None,
@@ -152,6 +103,12 @@ class TaskDefinition(ConfigFile):
         meaning='What a start may give; {"$param": name} in an action stands for the value.',
         trouble="A start that gives another name or type is refused with 422.",
     )
+    still_running: Literal["skip", "queue"] = setting(
+        "skip",
+        scope="live",
+        meaning="A run that is due while the last one goes on: leave it out, or begin it after.",
+        trouble="Both are counted; queue keeps one run at most.",
+    )
     on_restart: AfterInterruption = setting(
         "resume",
         scope="live",
@@ -165,9 +122,17 @@ class TaskDefinition(ConfigFile):
         trouble="As on_restart.",
     )
     sequence: Sequence = setting(scope="live", meaning="What it does.", trouble="Has to be there.")
+    recovery: Annotated[dict[Name, Steps], Field(max_length=16)] = setting(
+        default_factory=dict,
+        default_text="{}",
+        scope="live",
+        allowed="an object of name: list of steps",
+        meaning="Sequences for on_failure, by name; their own steps cannot use one.",
+        trouble="Each use inside of a block takes its operations anew.",
+    )
 
     _template: Mapping[str, Any] | None = PrivateAttr(None)
-    """The sequence as written, when it refers to parameters: `sequence` has their values."""
+    """Sequence and recovery as written, when they refer to parameters: the fields have values."""
 
     @property
     def key(self) -> str:
@@ -204,15 +169,18 @@ class TaskDefinition(ConfigFile):
         cls, data: Any, handler: ModelWrapValidatorHandler[TaskDefinition]
     ) -> TaskDefinition:
         """Put the defaults in place of references, so that the task is checked with them."""
-        template = data.get("sequence") if isinstance(data, Mapping) else None
+        if not isinstance(data, Mapping):
+            return handler(data)
+        template = {field: data[field] for field in _TEMPLATES if any(references(data.get(field)))}
         found = list(references(template))
+        plain = substituted(data, {})
         if not found:
-            return handler(substituted(data, {}))
+            return handler(plain)
         values = _defaults(data.get("parameters"))
         unknown = [(loc, name) for loc, name in found if name not in values]
         if unknown and isinstance(data.get("parameters", {}), Mapping):
             refuse(*(_unknown_parameter(loc, name, data) for loc, name in unknown))
-        task = handler({**substituted(data, {}), "sequence": substituted(template, values)})
+        task = handler({**plain, **substituted(template, values)})
         task._template = template
         return task
 
@@ -220,7 +188,7 @@ class TaskDefinition(ConfigFile):
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         document: dict[str, Any] = handler(self)
         if self._template is not None:
-            document["sequence"] = self._template
+            document.update(self._template)
         return document
 
     @model_validator(mode="after")
@@ -235,9 +203,64 @@ class TaskDefinition(ConfigFile):
             faults.append(Fault(("period_ms",), "must be given with mode periodic"))
         if self.mode == "triggered" and self.trigger is None:
             faults.append(Fault(("trigger",), "must be given with mode triggered"))
+        faults += self._step_faults()
         if faults:
             refuse(*faults)
         return self
+
+    def steps(self) -> Iterator[tuple[Loc, Action | Block]]:
+        """Every step with its place, those of the recovery sequences after the others."""
+        yield from walk(self.sequence.actions, ("sequence", "actions"))
+        for name, steps in self.recovery.items():
+            yield from walk(steps, ("recovery", name))
+
+    def _step_faults(self) -> Iterator[Fault]:
+        names: set[str] = set()
+        for place, step in self.steps():
+            if step.name in names:
+                yield Fault((*place, "name"), "must be a name that no other step has")
+            names.add(step.name)
+            if isinstance(step, (Wait, Hold)) and step.timeout_ms is not None:
+                needed_ms = step.parameters.duration_s * 1000
+                if step.timeout_ms <= needed_ms:
+                    yield Fault(
+                        (*place, "timeout_ms"),
+                        f"must be above the duration ({needed_ms:g} ms)",
+                        "or leave it out: the action ends by itself",
+                    )
+            if isinstance(step, Parallel):
+                yield from _nested_parallel(step, place)
+            if isinstance(step, Failing) and isinstance(step.on_failure, Recovery):
+                yield from self._recovery_faults(step.on_failure, place)
+
+    def _recovery_faults(self, chosen: Recovery, place: Loc) -> Iterator[Fault]:
+        if place[0] == "recovery":
+            yield Fault(
+                (*place, "on_failure"),
+                'must be "fail", "skip" or "safe_mode" inside of a recovery sequence',
+            )
+        elif chosen.recovery not in self.recovery:
+            close = difflib.get_close_matches(chosen.recovery, self.recovery, 1)
+            yield Fault(
+                (*place, "on_failure", "recovery"),
+                "must name a sequence under recovery; there is: "
+                + (", ".join(self.recovery) or "none"),
+                f"did you mean {close[0]}?" if close else "",
+            )
+        elif "branches" in place:
+            inside = walk(self.recovery[chosen.recovery], ())
+            if any(isinstance(step, Parallel) for _, step in inside):
+                yield Fault(
+                    (*place, "on_failure", "recovery"),
+                    "must be a sequence without a parallel block, inside of a branch",
+                )
+
+
+def _nested_parallel(block: Parallel, place: Loc) -> Iterator[Fault]:
+    for inner, body in bodies(block):
+        for where, step in walk(body, (*place, *inner)):
+            if isinstance(step, Parallel):
+                yield Fault((*where, "type"), "must not be parallel inside of a branch")
 
 
 def _defaults(declarations: Any) -> dict[str, Any]:
@@ -254,7 +277,7 @@ def _unknown_parameter(loc: tuple[str | int, ...], name: str, data: Mapping[str,
     known = list(data.get("parameters", {}))
     close = difflib.get_close_matches(name, known, 1)
     return Fault(
-        ("sequence", *loc),
+        loc,
         "must name a parameter of this definition; it has: " + (", ".join(known) or "none"),
         f"did you mean {close[0]}?" if close else "declare it in parameters",
     )

@@ -91,17 +91,20 @@ def test_every_field_is_explained() -> None:
     assert count > 100
 
 
-def _fields(node: Any, whole: Any) -> Iterator[str]:
+def _fields(node: Any, whole: Any, seen: frozenset[str] = frozenset()) -> Iterator[str]:
     reference_ = node.get("$ref")
+    if reference_ in seen:
+        return  # blocks hold blocks
     if reference_:
+        seen |= {reference_}
         node = whole["$defs"][reference_.rsplit("/", 1)[1]]
     for name, inner in node.get("properties", {}).items():
         if name not in ("$schema", REFERENCE):
             yield name
-            yield from _fields(inner, whole)
+            yield from _fields(inner, whole, seen)
     for inner in (*node.get("anyOf", ()), *node.get("oneOf", ()), node.get("items")):
         if inner:
-            yield from _fields(inner, whole)
+            yield from _fields(inner, whole, seen)
 
 
 @pytest.mark.parametrize("section", [*SECTIONS.values(), TASKS], ids=lambda section: section.stem)

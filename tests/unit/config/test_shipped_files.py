@@ -68,7 +68,7 @@ def test_task_ids_find_their_definition(files: Files) -> None:
 def test_demo_moves_are_within_the_limits(files: Files) -> None:
     config = files.load()
     for task in config.tasks.values():
-        assert list(motion_faults(task.sequence, config.robot)) == []
+        assert list(motion_faults(task, config.robot)) == []
 
 
 def test_defaults_are_those_of_the_contract(files: Files) -> None:

@@ -42,8 +42,12 @@ HOME = [0.0, -0.6, 1.2, 0.0, 0.9, 0.0]
         (_task(on_restart="retry"), "on_restart", '"resume", "restart", "fail"'),
         (_task(sequence={"name": "s", "actions": []}), "sequence.actions", "1 to 62"),
         (_task(WAIT, WAIT), "sequence.actions[1].name", "no other step"),
-        (_task(_action("fly", {})), ACTION + ".type", '"hold", "log", "move_joints"'),
-        (_task({"name": "x", "parameters": {}}), ACTION + ".type", 'one of "hold"'),
+        (
+            _task(_action("fly", {})),
+            ACTION + ".type",
+            '"emit_event", "hold", "if", "log", "move_joints"',
+        ),
+        (_task({"name": "x", "parameters": {}}), ACTION + ".type", 'one of "emit_event"'),
         (_task(_action("wait", {})), ACTION + ".parameters.duration_s", "above 0"),
         (_task(_action("wait", {"duration_s": -1})), ACTION + ".parameters.duration_s", "above 0"),
         (_task(_action("wait", {"duration_s": 1, "x": 1})), ACTION + ".parameters.x", "known key"),
@@ -106,7 +110,7 @@ HOME = [0.0, -0.6, 1.2, 0.0, 0.9, 0.0]
         (
             _task(mode="triggered", trigger={"key": "program.name", "value": True}),
             "trigger.key",
-            "bool, int64 or double, not string",
+            "double[N], not string",
         ),
         (
             _task(mode="triggered", trigger={"key": "cell.part_ready", "op": "<", "value": True}),
