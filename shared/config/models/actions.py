@@ -116,7 +116,7 @@ class MoveJointsParameters(ConfigModel):
             (),
             scope="live",
             allowed=f"a list of at most {MAX_VIA_POINTS} positions in the form of target",
-            meaning="Positions on the way, passed without a stop; of the same axes as target.",
+            meaning="Positions on the way, passed near, without a stop; of the axes of target.",
             trouble="Beyond the limits in robot.json, or of other axes: refused at load.",
         )
     )
