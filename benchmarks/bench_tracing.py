@@ -2,7 +2,10 @@
 
 Both deliver to the same receiver, in a process of its own, by OTLP/HTTP. Measured is the CPU time
 of this process from the records (or the ended SDK spans) to the answered requests; blocks
-alternate. `python benchmarks/bench_tracing.py [--spans N] [--blocks N] [--json FILE]`.
+alternate. Then what spans cost the RT thread (rt_spans.c: off, 10 %, 100 % on a body of 100 us),
+and a trace of 1,000 spans out of a store of many. `python benchmarks/bench_tracing.py [--spans N]
+[--blocks N] [--store N] [--json FILE]`. On a loaded machine look at `noise_percent`, and at CPU
+times.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import logging
 import multiprocessing
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,13 +35,17 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from nonrt_process.otlp_http import HttpTransport
-from nonrt_process.traces import otlp
+from nonrt_process.traces import otlp, views
+from nonrt_process.traces.archive import Archive
 from nonrt_process.traces.exporter import MAX_SPANS
 from nonrt_process.traces.rt_encoder import OPERATIONS, RtEncoder
 from nonrt_process.traces.spool import Spool
+from shared.clock import SystemClock
 from shared.layout import EVENT_DTYPE, Records
 
 GOAL: Final = 150_000
+SPAN_GOAL_NS: Final = 60
+STORE_GOAL_MS: Final = 200
 ACTIONS: Final = 8
 NAMES: Final = {0: "", 1: "main", **{10 + n: f"action_{n}" for n in range(ACTIONS)}}
 RESOURCE: Final[dict[str, str | int]] = {
@@ -179,12 +188,100 @@ def measure(work: Callable[[], None], spans: int) -> float:
     return spans / (time.process_time() - started)
 
 
+def bench_rt(folder: Path) -> dict[str, Any]:
+    """What spans cost the RT thread: rt_spans.c with the sources of the core."""
+    root = Path(__file__).resolve().parent.parent
+    make = ["make", "-s", "-C", str(root / "cffi_build"), f"PYTHON={sys.executable}"]
+    header = root / "build/c/layout_hash_generated.h"
+    subprocess.run([*make, str(Path("../build/c") / header.name)], check=True)
+    program = folder / "rt_spans"
+    sources = sorted(str(path) for path in (root / "cffi_build/src").glob("*.c"))
+    compile_line = ["gcc", "-std=gnu11", "-O2", "-pthread", "-I", str(root / "cffi_build/include")]
+    compile_line += ["-include", str(header)]
+    compile_line += [str(root / "benchmarks/rt_spans.c"), *sources, "-o", str(program)]
+    subprocess.run([*compile_line, "-lm", "-lrt"], check=True)
+    text = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+    found: dict[str, Any] = json.loads(text)
+    print(
+        f"RT: {found['span_ns']:.1f} ns a span (goal {SPAN_GOAL_NS}), "
+        f"{found['unsampled_span_ns']:.1f} ns unsampled; body {found['body_us']:.0f} us, "
+        f"noise of the machine {found['noise_percent']:.0f} %"
+    )
+    for rate in ("off", "10", "100"):
+        one = found[rate]
+        print(
+            f"RT, three spans a cycle, sampled {rate:>3} %: {one['ns_per_cycle']:5.0f} ns a cycle, "
+            f"{one['percent']:.2f} % (median of all blocks {one['median_percent']:+.2f} %)"
+        )
+    return found
+
+
+def bench_store(folder: Path, spans: int) -> dict[str, Any]:
+    """A trace of 1,000 spans from a store of `spans`, as `mxrc trace show` gets it."""
+    archive = Archive(folder / "spans.sqlite3", SystemClock(), logging.getLogger("bench"))
+    archive.open()
+    origin = otlp.Origin.make(dict(RESOURCE), "mxrc.rt", "1")
+    encoder = RtEncoder(NAMES.__getitem__)
+    batch, of_trace = 10_000, 1000
+    records = make_records(batch)
+    random = np.random.default_rng(11)
+    traces = []
+    started = time.perf_counter()
+    for _ in range(spans // batch):
+        ids = random.integers(0, 256, (batch // of_trace, 16), np.uint8)
+        records["trace_id"] = ids[np.arange(batch) % len(ids)]
+        records["span_id"] = random.integers(1, 256, (batch, 8), np.uint8)
+        traces += [one.tobytes() for one in ids]
+        span_ids = np.ascontiguousarray(records["span_id"]).view("V8").ravel().tolist()
+        rows = zip(
+            encoder.encode(records, records["start_ns"]).spans,
+            records["trace_id"],
+            span_ids,
+            records["start_ns"].tolist(),
+            strict=True,
+        )
+        archive.add(
+            [
+                otlp.Finished(
+                    origin, data, trace.tobytes(), own, "action.execute", "t", "", at, at + 1
+                )
+                for data, trace, own, at in rows
+            ]
+        )
+    archive.store.write(lambda _: None)
+    filled_s = time.perf_counter() - started
+    took, cpu = [], []
+    for trace in random.choice(len(traces), min(50, len(traces)), replace=False).tolist():
+        wall, own = time.perf_counter(), time.thread_time()
+        found = views.spans(archive.request(traces[trace]))
+        json.dumps(found)
+        took.append((time.perf_counter() - wall) * 1e3)
+        cpu.append((time.thread_time() - own) * 1e3)
+        assert len(found) == of_trace
+    size = archive.store.size_bytes()
+    archive.store.close()
+    figures = {
+        "spans": spans - archive.dropped,
+        "filled_s": filled_s,
+        "bytes_per_span": size / spans,
+        "trace_ms": {"median": statistics.median(took), "max": max(took)},
+        "trace_cpu_ms": {"median": statistics.median(cpu), "max": max(cpu)},
+    }
+    print(
+        f"store: a trace of {of_trace} spans out of {figures['spans']:,}: median "
+        f"{statistics.median(took):.0f} ms, worst {max(took):.0f} ms (goal {STORE_GOAL_MS}), "
+        f"CPU time {statistics.median(cpu):.0f} ms; {size / spans:.0f} bytes a span"
+    )
+    return figures
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--spans", type=int, default=50_000, help="of ours in a block")
     parser.add_argument("--sdk-spans", type=int, default=10_000, help="of the SDK in a block")
     parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--store", type=int, default=1_000_000, help="spans in the store; 0: skip")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     options = parser.parse_args()
     ours, theirs = multiprocessing.Pipe()
@@ -214,7 +311,7 @@ def main() -> None:
     finally:
         receiver.terminate()
         receiver.join()
-    result = {
+    result: dict[str, Any] = {
         "machine": platform.processor() or platform.machine(),
         "spans": options.spans,
         "blocks": options.blocks,
@@ -234,6 +331,10 @@ def main() -> None:
     print(
         f"mxrc: goal {GOAL:,}; {ratio:.1f} times the SDK. mxrc is with gzip and the spool on disk."
     )
+    with tempfile.TemporaryDirectory() as folder:
+        result["rt"] = bench_rt(Path(folder))
+        if options.store:
+            result["store"] = bench_store(Path(folder), options.store)
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 

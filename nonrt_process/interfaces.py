@@ -317,6 +317,21 @@ class TraceStatistics(Protocol):
     def export_failures(self) -> int: ...
 
 
+class Exemplar(NamedTuple):
+    """A sampled observation. trace_id: 32 hex digits; value: in the unit of its histogram."""
+
+    trace_id: str
+    value: float
+    realtime_s: float
+
+
+class Exemplars(Protocol):
+    """The newest sampled observation of each bucket (traces plugin)."""
+
+    def cycle_time(self) -> Mapping[int, Exemplar]:
+        """Of mxrc_rt_cycle_time_us, by index of the bucket's upper bound."""
+
+
 # ---- Logs ------------------------------------------------------------------------------------
 
 

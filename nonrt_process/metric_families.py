@@ -11,6 +11,9 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
+from prometheus_client.samples import Exemplar as OpenMetricsExemplar
+
+from nonrt_process.interfaces import Exemplar
 
 Labels = Mapping[str, str]
 
@@ -43,12 +46,21 @@ class Families:
         total: int,
         value_sum: float,
         labels: Labels,
+        exemplars: Mapping[int, Exemplar] | None = None,
     ) -> None:
-        """Add a histogram: cumulative[i] observations <= edges[i], `total` in all."""
+        """Add a histogram: cumulative[i] observations <= edges[i], `total` in all.
+
+        exemplars: by index of the bucket, len(edges): above all; OpenMetrics only shows them.
+        """
         family = self._get(name, HistogramMetricFamily, help_text)
-        for edge, count in zip(edges, cumulative, strict=True):
-            family.add_sample(f"{name}_bucket", {**labels, "le": str(float(edge))}, count)
-        family.add_sample(f"{name}_bucket", {**labels, "le": "+Inf"}, total)
+        shown = {
+            index: OpenMetricsExemplar({"trace_id": one.trace_id}, one.value, one.realtime_s)
+            for index, one in (exemplars or {}).items()
+        }
+        bounds = [*(str(float(edge)) for edge in edges), "+Inf"]
+        for index, (bound, count) in enumerate(zip(bounds, [*cumulative, total], strict=True)):
+            bucket = {**labels, "le": bound}
+            family.add_sample(f"{name}_bucket", bucket, count, exemplar=shown.get(index))
         family.add_sample(f"{name}_sum", dict(labels), value_sum)
         family.add_sample(f"{name}_count", dict(labels), total)
 

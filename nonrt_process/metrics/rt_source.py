@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nonrt_process.context import Context
-from nonrt_process.interfaces import CommandPort, RtStatistics
+from nonrt_process.interfaces import CommandPort, Exemplars, RtStatistics
 from nonrt_process.metric_families import Families
 from nonrt_process.rt_view import RtView, metrics_copy, read_rt, standby_count
 from shared.enums import RegionId, Role, RtState, SafeCause
@@ -48,6 +48,7 @@ class RtSource:
             )
             own = {LABELS[row.name]: row.label} if row.label else {}
             families.counter(row.name, row.help, value, {**RT, **own})
+        exemplars = self._context.get(Exemplars)
         for histogram in histograms():
             stored = record["histogram"][histogram.index]
             buckets = stored["bucket"].tolist()
@@ -59,6 +60,9 @@ class RtSource:
                 sum(buckets),  # not `count`: RT goes on counting while this is read
                 int(stored["sum_ns"]) * histogram.scale,
                 RT,
+                exemplars.cycle_time()
+                if exemplars is not None and histogram.name == "mxrc_rt_cycle_time_us"
+                else None,
             )
 
     def _rings(self, families: Families, segment: Segment) -> None:

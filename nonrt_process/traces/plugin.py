@@ -10,11 +10,18 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from nonrt_process.context import Context
-from nonrt_process.interfaces import RequestContexts, ServerTracer, SpanSink, TraceStatistics
+from nonrt_process.interfaces import (
+    Exemplars,
+    RequestContexts,
+    ServerTracer,
+    SpanSink,
+    TraceStatistics,
+)
 from nonrt_process.plugins import Plugin
 from nonrt_process.traces import otlp
 from nonrt_process.traces.archive import Archive
 from nonrt_process.traces.bottlenecks import Bottlenecks
+from nonrt_process.traces.exemplars import CycleExemplars, HttpTimes
 from nonrt_process.traces.exporter import Exporter
 from nonrt_process.traces.governor import CpuCost, Governor, Readings
 from nonrt_process.traces.inbox import Inbox
@@ -33,13 +40,12 @@ from nonrt_process.traces.statistics import Statistics
 from nonrt_process.traces.transport import make_transport
 from shared.config.models.tracing_config import TracingConfig
 from shared.enums import RegionId
-from shared.metrics_def import counter_index, histograms
+from shared.metrics_def import HistogramDef, counter_index, histograms
 from shared.trace_context import parse_baggage
 
 NAMESPACE: Final = "mxrc"
 RT_SCOPE: Final = "mxrc.rt"
 _TRACING_TIME: Final = counter_index("mxrc_tracing_rt_seconds")
-_CYCLE_TIME: Final = next(row.index for row in histograms() if row.name == "mxrc_rt_cycle_time_us")
 
 
 def create(context: Context) -> Plugin:
@@ -94,7 +100,9 @@ class TracesPlugin(Plugin):
             "tracing_config", commit=lambda _, new: sampler.set_rates(new, governor.factor)
         )
         bottlenecks = Bottlenecks(lambda: tracing().bottlenecks, self._log)
-        tracer = SdkServerTracer(self._inbox, self._statistics, own_origin, sampler, own)
+        times = HttpTimes()
+        tracer = SdkServerTracer(self._inbox, self._statistics, own_origin, sampler, own, times)
+        exemplars = CycleExemplars(_cycle_time().edges)
         self._consumer = RtSpans(
             self._spool,
             self._inbox,
@@ -106,12 +114,14 @@ class TracesPlugin(Plugin):
             bottlenecks=bottlenecks,
             governor=governor,
             cost=self._cost,
+            exemplars=exemplars,
         )
         super().__init__(
             "traces",
             consumers=[self._consumer],
             routers=[make_router(self._archive)],
             metrics=[
+                times,
                 TraceMetrics(
                     self._statistics,
                     self._spool,
@@ -119,10 +129,11 @@ class TracesPlugin(Plugin):
                     bottlenecks,
                     governor,
                     context.clock,
-                )
+                ),
             ],
         )
         context.provide(ServerTracer, tracer)
+        context.provide(Exemplars, exemplars)
         context.provide(SpanSink, InboxSpanSink(self._inbox, self._statistics, own_origin))
         context.provide(TraceStatistics, self._statistics)
 
@@ -186,8 +197,13 @@ def _readings(context: Context, cost: CpuCost) -> Readings:
     if segment is None:
         return Readings(0, 0, cost.total_ns)
     metrics = segment.struct(RegionId.RT_METRICS)
-    cycle_ns = int(metrics.histogram[_CYCLE_TIME].sum_ns)
+    cycle_ns = int(metrics.histogram[_cycle_time().index].sum_ns)
     return Readings(int(metrics.counter[_TRACING_TIME]), cycle_ns, cost.total_ns)
+
+
+@lru_cache(maxsize=1)
+def _cycle_time() -> HistogramDef:
+    return next(row for row in histograms() if row.name == "mxrc_rt_cycle_time_us")
 
 
 def _version() -> str:

@@ -17,6 +17,7 @@ from nonrt_process.traces import cycle_spans, otlp
 from nonrt_process.traces.archive import Archive
 from nonrt_process.traces.bottlenecks import Bottlenecks
 from nonrt_process.traces.cycle_spans import CycleSelector, cycle_ids, encode_cycles
+from nonrt_process.traces.exemplars import CycleExemplars
 from nonrt_process.traces.governor import CpuCost, Governor
 from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.mark import Mark
@@ -69,10 +70,12 @@ class RtSpans(Consumer):
         bottlenecks: Bottlenecks | None = None,
         governor: Governor | None = None,
         cost: CpuCost | None = None,
+        exemplars: CycleExemplars | None = None,
     ) -> None:
         super().__init__()
         self._bottlenecks = bottlenecks
         self._governor = governor
+        self._exemplars = exemplars
         self._cost = cost or CpuCost()
         self._newest: Bytes = np.zeros((0, 8), np.uint8)
         self._orphans: _Orphans | None = None
@@ -184,8 +187,10 @@ class RtSpans(Consumer):
         starts = self._anchors.realtime_array(cycles["wake_ns"])
         generation = self._segment.generation
         encoded = encode_cycles(cycles, generation, starts)
+        ids = cycle_ids(generation, cycles["cycle"])
+        if self._exemplars is not None:
+            self._exemplars.observe(cycles, ids[:, :16], starts)
         if self._archive is not None:
-            ids = cycle_ids(generation, cycles["cycle"])
             ends = starts + (cycles["end_ns"] - cycles["wake_ns"])
             self._archive.add(
                 self._finished(encoded, cycles["epoch"], ids[:, :16], ids[:, 16:], starts, ends, [])

@@ -4,6 +4,7 @@ other parts. Both go through the same spool as those of RT.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -25,6 +26,7 @@ from opentelemetry.util.types import Attributes
 
 from nonrt_process.interfaces import FinishedSpan, ServerSpan
 from nonrt_process.traces import otlp
+from nonrt_process.traces.exemplars import HttpTimes
 from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.statistics import Statistics
 from shared.config.models.tracing_config import TracingConfig
@@ -137,7 +139,9 @@ class SdkServerTracer:
         origin: otlp.Origin,
         sampler: RateSampler,
         resource: Mapping[str, otlp.AttributeValue],
+        times: HttpTimes | None = None,
     ) -> None:
+        self._times = times
         provider = TracerProvider(
             sampler=ParentBased(root=sampler),
             resource=Resource(dict(resource)),
@@ -162,7 +166,7 @@ class SdkServerTracer:
             attributes={"http.request.method": method, "url.path": path, **attributes},
         )
         random = FLAG_RANDOM if parent is None else parent.flags & FLAG_RANDOM
-        return _SdkServerSpan(span, method, random, self._statistics)
+        return _SdkServerSpan(span, method, random, self._statistics, self._times)
 
 
 def _as_context(parent: TraceContext | None, tracestate: str) -> Context:
@@ -181,7 +185,16 @@ def _as_context(parent: TraceContext | None, tracestate: str) -> Context:
 class _SdkServerSpan:
     """ServerSpan."""
 
-    def __init__(self, span: Span, method: str, random_flag: int, statistics: Statistics) -> None:
+    def __init__(
+        self,
+        span: Span,
+        method: str,
+        random_flag: int,
+        statistics: Statistics,
+        times: HttpTimes | None,
+    ) -> None:
+        self._times = times
+        self._begun_s = time.perf_counter()
         self._span = span
         self._method = method
         self._statistics = statistics
@@ -208,6 +221,15 @@ class _SdkServerSpan:
             span.set_attribute("error.type", kind)
             span.set_status(trace.StatusCode.ERROR, str(error) if error is not None else None)
         span.end()
+        if self._times is not None:
+            self._times.observe(
+                self._method,
+                route,
+                status_code,
+                time.perf_counter() - self._begun_s,
+                trace_id=self._context.trace_id.hex() if self._context.sampled else None,
+                realtime_s=time.time(),
+            )
         if self._context.sampled:
             self._statistics.count_operation(HTTP_OPERATION)
         with suppress(ValueError):  # ended in another task than it was started in

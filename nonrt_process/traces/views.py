@@ -9,6 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+_KINDS = {number: name.removeprefix("SPAN_KIND_") for name, number in Span.SpanKind.items()}
 _IDS = ("traceId", "spanId", "parentSpanId")
 
 
@@ -47,7 +48,7 @@ def _span(span: Span, process: str) -> dict[str, Any]:
         "span_id": span.span_id.hex(),
         "parent_span_id": span.parent_span_id.hex() or None,
         "name": span.name,
-        "kind": Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_"),
+        "kind": _KINDS[span.kind],
         "process": process,
         "start_ns": span.start_time_unix_nano,
         "end_ns": span.end_time_unix_nano,
@@ -61,7 +62,8 @@ def _span(span: Span, process: str) -> dict[str, Any]:
 
 
 def _attributes(holder: Any) -> dict[str, Any]:
-    return {
-        pair.key: getattr(pair.value, pair.value.WhichOneof("value") or "string_value")
-        for pair in holder.attributes
-    }
+    found = {}
+    for pair in holder.attributes:
+        value = pair.value
+        found[pair.key] = getattr(value, value.WhichOneof("value") or "string_value")
+    return found

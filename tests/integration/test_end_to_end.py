@@ -333,6 +333,59 @@ def test_a_request_moves_the_arm_and_is_seen_everywhere(place: Place) -> None:
     assert place.shm_files() == []
 
 
+def sorting_task(place: Place) -> None:
+    """A quick and a slow action, five times a second; the slow one has a threshold of 10 ms."""
+    actions = [
+        {"name": name, "type": "wait", "parameters": {"duration_s": seconds}}
+        for name, seconds in (("look", 0.002), ("grip", 0.06))
+    ]
+    definition = {
+        "id": "sorting",
+        "mode": "periodic",
+        "period_ms": 200,
+        "sequence": {"name": "sort", "actions": actions},
+    }
+    path = place.config_dir / "tasks" / "sorting.json"
+    path.write_text(json.dumps(definition))
+    path.chmod(0o640)
+    settings = place.config_dir / "tracing_config.json"
+    content = json.loads(settings.read_text())
+    content["bottlenecks"] = {"thresholds_ms": {"action.execute sorting/*": 10}}
+    settings.write_text(json.dumps(content))
+
+
+def test_a_slow_action_is_named_as_the_bottleneck(place: Place) -> None:
+    sorting_task(place)
+    with Collector() as collector, instance_with(place, collector) as (_, nonrt):
+        caller = new_trace()
+        answer = nonrt.request(
+            "POST",
+            TASK,
+            json={"task_id": "sorting", "mode": "periodic"},
+            headers=JSON | {"traceparent": format_traceparent(caller)},
+        )
+        assert answer.status_code == 202, answer.text
+        log = place.folder / "log" / "non_rt_process.log"
+
+        def named() -> list[dict[str, Any]] | None:
+            lines = [json.loads(line) for line in log.read_text().splitlines()]
+            start = "Bottleneck: action.execute sorting/"
+            return [line for line in lines if line["message"].startswith(start)] or None
+
+        (line,) = wait_for(named, "the bottleneck in the log")
+        assert line["log.level"] == "error"
+        assert "action.execute sorting/grip takes" in line["message"]
+        assert caller.trace_id.hex() in line["message"]
+        metrics = nonrt.metrics()
+        label = "action.execute sorting/grip"
+        (sample,) = [
+            row
+            for row in metrics.splitlines()
+            if row.startswith("mxrc_tracing_bottleneck{") and f'operation="{label}"' in row
+        ]
+        assert f'step="{label}"' in sample
+
+
 def test_each_process_is_killed_once_on_the_way(place: Place) -> None:
     with Collector() as collector, instance_with(place, collector) as (rt, nonrt):
         caller = new_trace()

@@ -15,21 +15,23 @@ from tests.integration.test_nonrt_process import JSON, SERVING, NonRt, started_n
 from tests.processes import Place, wait_for
 
 AWAY_S = 30.0
-TASKS = 3
-ACTIONS = 40
+TASKS = 6
+ACTIONS = 60
+RATE = 5_000
+"""Spans a second on a quiet machine: 62 spans of each task every 65 ms are 5,700."""
 RT_SPANS = ("task.execute", "sequence.run", "action.execute")
 
 
 def quick_task(place: Place) -> None:
-    """Three of them make a few hundred spans a second."""
+    """Six of them make more than 5,000 spans a second at 1 kHz."""
     actions = [
-        {"name": f"step_{n}", "type": "wait", "parameters": {"duration_s": 0.005}}
+        {"name": f"step_{n}", "type": "wait", "parameters": {"duration_s": 0.001}}
         for n in range(ACTIONS)
     ]
     definition = {
         "pattern": "quick_*",
         "mode": "periodic",
-        "period_ms": 250,
+        "period_ms": 65,
         "sequence": {"name": "quick", "actions": actions},
     }
     path = place.config_dir / "tasks" / "quick.json"
@@ -77,7 +79,9 @@ def test_nothing_is_lost_while_the_receiver_is_away(place: Place) -> None:
             for n in range(TASKS):
                 again.request("DELETE", f"/api/v1/tasks/quick_{n}", headers=JSON)
             made = wait_for(lambda: stable(place), "the end of the tasks")
-            assert made > AWAY_S * TASKS * ACTIONS
+            took = time.monotonic() - begun
+            print(f"{made} spans, {made / took:.0f} a second")
+            assert made > AWAY_S * RATE / 4, "a loaded machine skips periods, and says so"
             collector.refuse = 0
 
             def all_there() -> list[str] | None:
