@@ -210,7 +210,7 @@ def bench_rt(folder: Path) -> dict[str, Any]:
     for rate in ("off", "10", "100"):
         one = found[rate]
         print(
-            f"RT, three spans a cycle, sampled {rate:>3} %: {one['ns_per_cycle']:5.0f} ns a cycle, "
+            f"RT, three spans a cycle, rate {rate:>3}: {one['ns_per_cycle']:5.0f} ns a cycle, "
             f"{one['percent']:.2f} % (median of all blocks {one['median_percent']:+.2f} %)"
         )
     return found
