@@ -96,6 +96,12 @@ test-c-short:
 
 C_ARGS = PYTHON=$(abspath $(BIN)/python) $(if $(C_VARIANTS),VARIANTS="$(C_VARIANTS)")
 
+.PHONY: fuzz fuzz-short
+fuzz: ## Fuzz the validator and the executor of programs for five minutes (clang)
+	@$(MAKE) --no-print-directory -C cffi_build fuzz FUZZ_SECONDS=300
+fuzz-short: ## The same for one minute
+	@$(MAKE) --no-print-directory -C cffi_build fuzz FUZZ_SECONDS=60
+
 .PHONY: test-c
 test-c: venv ## C tests of the core without Python: gcc, clang, ASan, UBSan, TSan
 	@flock build/test-c.lock bash -euc '\

@@ -200,6 +200,8 @@ class StateSection(IntEnum):
     TASKS = lib.MXRC_SECTION_TASKS
     DRIVER = lib.MXRC_SECTION_DRIVER
     LAW = lib.MXRC_SECTION_LAW
+    BRANCHES = lib.MXRC_SECTION_BRANCHES
+    TASK_LAW = lib.MXRC_SECTION_TASK_LAW
 
 
 class CommandKind(IntEnum):

@@ -75,26 +75,29 @@ def _task(segment: Segment, names: Names, task: Any) -> dict[str, Any]:
     slot = slots[task.program_slot] if task.program_slot < lib.MXRC_TASKS else None
     program = slot.program if slot is not None and slot.program.crc == task.program_crc else None
     action = 0
-    if slot is not None and program is not None and task.op < program.op_count:
-        action = int(slot.op[task.op].action_name)
+    if slot is not None and program is not None and task.strand.op < program.op_count:
+        action = int(slot.op[task.strand.op].action_name)
     return {
         "execution_id": int(task.execution_id),
         "task_id": ffi.string(program.task_id).decode("utf-8", "replace") if program else "",
         "task": names.resolve(int(program.task_name)) if program else "",
         "sequence": names.resolve(int(program.sequence_name)) if program else "",
         "action": names.resolve(action),
-        "step": int(task.op),
+        "step": int(task.strand.op),
         "status": name_of(TaskStatus, task.status),
-        "phase": int(task.phase),
-        "retries": int(task.retries),
+        "phase": int(task.strand.phase),
+        "retries": int(task.strand.retries),
         "runs": int(task.runs),
+        "progress": int(task.progress) / 10,
+        "waits_for": int(task.waits_for),
+        "paused": bool(task.paused),
         "axes": [axis for axis in range(lib.MXRC_AXES) if task.axes >> axis & 1],
         "trace_id": bytes(task.trace_id).hex(),
         "task_span_id": bytes(task.task_span_id).hex(),
         "trace_flags": int(task.trace_flags),
         "task_start_ns": int(task.task_start_ns),
-        "action_start_ns": int(task.action_start_ns),
-        "action_elapsed_ns": int(task.elapsed_ns),
+        "action_start_ns": int(task.strand.action_start_ns),
+        "action_elapsed_ns": int(task.strand.elapsed_ns),
         "program_crc": int(task.program_crc),
     }
 

@@ -1,7 +1,14 @@
-/* action_control_law.c: a law that was loaded for tasks makes the set-points of some axes for a while. */
+/* action_control_law.c: a law that was loaded for tasks makes the set-points of some axes for a while, or, without axes, is a
+ * user's action. One at a time: its state is in the state block, which has room for one; others wait. What it asks for is
+ * followed within the limits of the axes, whatever it is. */
 #include <math.h>
+#include <string.h>
 
 #include "action.h"
+#include "axes.h"
+#include "condition.h"
+#include "law_step.h"
+#include "motion.h"
 
 static uint32_t validate(const struct mxrc_op *op, const struct mxrc_axis_config *axes,
                          uint32_t axis_count, uint32_t data_keys)
@@ -15,7 +22,105 @@ static uint32_t validate(const struct mxrc_op *op, const struct mxrc_axis_config
     return MXRC_OK;
 }
 
+/* Number of the strand, from 1: who has the law's state. */
+static uint32_t strand_number(const struct mxrc_action *action)
+{
+    const struct mxrc_strand *strand = action->strand;
+    return strand == &action->task->strand
+               ? strand->owner
+               : 1 + MXRC_TASKS + (uint32_t)(strand - action->exec->branch);
+}
+
+static void let_go(struct mxrc_action *action, uint32_t result)
+{
+    (void)result;
+    if (action->exec->task_law_owner == strand_number(action))
+        action->exec->task_law_owner = 0;
+}
+
+static uint32_t fail(struct mxrc_action *action)
+{
+    let_go(action, MXRC_ERR_LAW);
+    action->result = MXRC_ERR_LAW;
+    return MXRC_ACTION_FAILED;
+}
+
+static uint32_t begin(struct mxrc_action *action)
+{
+    struct mxrc_exec *exec = action->exec;
+    const struct mxrc_op *op = action->op;
+    const struct mxrc_law *law = exec->config.task_law[op->key];
+    if (!mxrc_axes_at_rest(exec, op->axes))
+        return MXRC_ACTION_WAITING;
+    if (exec->task_law_owner && exec->task_law_owner != strand_number(action))
+        return MXRC_ACTION_WAITING;
+    mxrc_law_fill_input(exec);
+    if (exec->task_law_owner == 0) {
+        memset(exec->task_law_state, 0, sizeof exec->task_law_state);
+        exec->task_law_key = op->key;
+        exec->task_law_owner = strand_number(action);
+        if (law->init(exec->task_law_state, op->args, exec->config.axis_count,
+                      mxrc_cycle_seconds(exec)))
+            return fail(action);
+    }
+    law->reset(exec->task_law_state, op->args, &exec->law_input);
+    for (uint32_t i = 0; i < exec->config.axis_count; i++)
+        if (op->axes & (1u << i))
+            exec->axis[i].motion_start = exec->axis[i].setpoint;
+    return MXRC_ACTION_RUNNING;
+}
+
+/* The set-point closes on what the law asks for, seen from a frame that moves as that does. motion_start keeps what was
+ * asked for last. */
+static void follow(struct mxrc_axis_state *axis, const struct mxrc_axis_config *limits,
+                   double asked, double dt)
+{
+    asked = fmin(fmax(asked, limits->position_min), limits->position_max);
+    double target_velocity = (asked - axis->motion_start) / dt;
+    target_velocity = fmin(fmax(target_velocity, -limits->velocity_max), limits->velocity_max);
+    double error = asked - target_velocity * dt - axis->setpoint;
+    double velocity = mxrc_approach(error, target_velocity, axis->setpoint_velocity, limits, dt);
+    axis->motion_start = asked;
+    axis->setpoint_acceleration = (velocity - axis->setpoint_velocity) / dt;
+    axis->setpoint_velocity = velocity;
+    axis->setpoint += velocity * dt;
+}
+
+static uint32_t step(struct mxrc_action *action)
+{
+    struct mxrc_exec *exec = action->exec;
+    const struct mxrc_op *op = action->op;
+    const struct mxrc_law *law = exec->config.task_law[op->key];
+    double command[MXRC_LAW_AXES];
+    if (exec->task_law_owner != strand_number(action)) /* its state was not to be restored */
+        return fail(action);
+    mxrc_law_fill_input(exec);
+    memcpy(command, exec->law_input.setpoint, sizeof command);
+    int code = law->step(exec->task_law_state, op->args, &exec->law_input, command);
+    if (code && code != MXRC_LAW_DONE)
+        return fail(action);
+    for (uint32_t i = 0; i < exec->config.axis_count; i++) {
+        if (!(op->axes & (1u << i)))
+            continue;
+        if (!isfinite(command[i]))
+            return fail(action);
+        follow(&exec->axis[i], &exec->config.axis[i], command[i], mxrc_cycle_seconds(exec));
+    }
+    exec->now.driven |= op->axes;
+    int done =
+        code == MXRC_LAW_DONE ||
+        (op->duration_ns && action->strand->elapsed_ns >= op->duration_ns) ||
+        (op->condition.source && mxrc_condition_holds(exec, action->task, &op->condition) == 1);
+    if (!done)
+        return MXRC_ACTION_RUNNING;
+    let_go(action, MXRC_OK);
+    return MXRC_ACTION_DONE;
+}
+
 const struct mxrc_action_type mxrc_action_control_law = {
     .kind = MXRC_OP_CONTROL_LAW,
     .validate = validate,
+    .begin = begin,
+    .step = step,
+    .abort = let_go,
 };

@@ -2,6 +2,8 @@
 #include <math.h>
 
 #include "action.h"
+#include "log.h"
+#include "span.h"
 
 static uint32_t validate(const struct mxrc_op *op, const struct mxrc_axis_config *axes,
                          uint32_t axis_count, uint32_t data_keys)
@@ -15,8 +17,28 @@ static uint32_t validate(const struct mxrc_op *op, const struct mxrc_axis_config
     return MXRC_OK;
 }
 
+static uint32_t begin(struct mxrc_action *action)
+{
+    (void)action;
+    return MXRC_ACTION_RUNNING;
+}
+
+static uint32_t step(struct mxrc_action *action)
+{
+    struct mxrc_event event;
+    mxrc_event_fill(action->exec, &event, MXRC_EVENT_BUS, action->strand);
+    event.code = action->op->key;
+    mxrc_span_publish(action->exec, action->strand, action->op->key, event.span_id);
+    for (uint32_t i = 0; i < action->op->count; i++)
+        event.args[i] = action->op->args[i];
+    mxrc_event_publish(action->exec, &event);
+    return MXRC_ACTION_DONE;
+}
+
 const struct mxrc_action_type mxrc_action_emit_event = {
     .kind = MXRC_OP_EMIT_EVENT,
     .instant = 1,
     .validate = validate,
+    .begin = begin,
+    .step = step,
 };

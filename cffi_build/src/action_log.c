@@ -26,7 +26,7 @@ static uint32_t begin(struct mxrc_action *action)
 
 static uint32_t step(struct mxrc_action *action)
 {
-    mxrc_log_level(action->exec, MXRC_EV_TASK_LOG, action->task, (int)action->op->key,
+    mxrc_log_level(action->exec, MXRC_EV_TASK_LOG, action->strand, (int)action->op->key,
                    action->op->args, VALUES);
     return MXRC_ACTION_DONE;
 }

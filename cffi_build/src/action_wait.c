@@ -31,8 +31,8 @@ static uint32_t begin_hold(struct mxrc_action *action)
 static uint32_t step(struct mxrc_action *action)
 {
     action->exec->now.driven |= action->op->axes;
-    return action->task->elapsed_ns >= action->op->duration_ns ? MXRC_ACTION_DONE
-                                                               : MXRC_ACTION_RUNNING;
+    return action->strand->elapsed_ns >= action->op->duration_ns ? MXRC_ACTION_DONE
+                                                                 : MXRC_ACTION_RUNNING;
 }
 
 const struct mxrc_action_type mxrc_action_wait = {

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "atomic.h"
+#include "data.h"
 #include "segment.h"
 
 /* The key of a handle, NULL for none. Its cell is looked up in the regions, never outside of them. */
@@ -126,6 +127,42 @@ int mxrc_data_read(const struct mxrc_segment *segment, uint32_t handle, void *ou
                 *bytes = length;
                 *time_ns = time;
                 return length <= MXRC_DATA_BYTES ? 0 : EINVAL;
+            }
+        }
+        mxrc_pause();
+    }
+    return EAGAIN;
+}
+
+/* Few tries: who reads in every cycle looks again in the next one. */
+#define NUMBER_TRIES 4
+
+int mxrc_data_number(const struct mxrc_segment *segment, uint32_t handle, uint32_t element,
+                     double *number)
+{
+    const struct mxrc_region_desc *cells;
+    struct mxrc_data_cell *cell;
+    const struct mxrc_data_key *key = find(segment, handle, &cells, &cell);
+    int doubles = key && (key->type == MXRC_DATA_DOUBLE || key->type == MXRC_DATA_DOUBLE_ARRAY);
+    uint64_t length = doubles && key->type == MXRC_DATA_DOUBLE_ARRAY ? key->length : 1;
+    if (!key || element >= length || element >= MXRC_DATA_BYTES / sizeof *number ||
+        (!doubles && key->type != MXRC_DATA_BOOL && key->type != MXRC_DATA_INT64))
+        return EINVAL;
+    for (int tries = 0; tries < NUMBER_TRIES; tries++) {
+        uint64_t before = mxrc_load_acquire(&cell->seq);
+        if (before == 0)
+            return ENODATA;
+        if ((before & 1) == 0) {
+            uint64_t word = mxrc_load_word((const uint64_t *)(const void *)cell->value + element);
+            if (mxrc_seq_unchanged(&cell->seq, before)) {
+                int64_t integer;
+                memcpy(&integer, &word, sizeof integer);
+                memcpy(number, &word, sizeof *number);
+                if (key->type == MXRC_DATA_INT64)
+                    *number = (double)integer;
+                else if (key->type == MXRC_DATA_BOOL)
+                    *number = (word & 0xff) != 0;
+                return 0;
             }
         }
         mxrc_pause();

@@ -8,11 +8,13 @@
 #include <sys/resource.h>
 
 #include "atomic.h"
+#include "motion_path.h"
 #include "mxrc/core.h"
 #include "mxrc/driver.h"
 #include "mxrc/law.h"
 #include "watch.h"
 
+#define MXRC_TASK_LAW_STATE_BYTES 512
 #define MXRC_ALL_EVENTS 256 /* ids of log templates are below */
 
 /* Points at which a test may end the thread as a crash would. */
@@ -169,7 +171,15 @@ struct mxrc_exec {
 
     /* tasks */
     struct mxrc_task_state task[MXRC_TASKS];
+    struct mxrc_strand branch[MXRC_TASK_BRANCHES];
     uint64_t task_freed_cycle[MXRC_TASKS];
+    /* Plans of the moves in progress, by task, then by branch; made again from the state after a restart. */
+    struct mxrc_path path[MXRC_TASKS + MXRC_TASK_BRANCHES];
+    _Alignas(16) uint8_t task_law_state[MXRC_TASK_LAW_STATE_BYTES];
+    uint32_t task_law_owner; /* number of the strand that runs a law, from 1; 0: none */
+    uint32_t task_law_key;   /* its handle */
+    uint32_t branches;       /* in use */
+    uint32_t reserved1;
     uint32_t active_tasks;
     uint32_t task_asks_safe;
 
@@ -221,6 +231,13 @@ static inline void mxrc_phase(const struct mxrc_exec *exec, uint32_t phase)
 {
     if (exec->at_phase)
         exec->at_phase(exec->at_phase_context, phase);
+}
+
+/* The task whose place `strand` is. */
+static inline const struct mxrc_task_state *mxrc_strand_task(const struct mxrc_exec *exec,
+                                                             const struct mxrc_strand *strand)
+{
+    return &exec->task[strand->owner - 1];
 }
 
 uint64_t mxrc_exec_now(struct mxrc_exec *exec);

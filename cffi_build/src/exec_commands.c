@@ -28,6 +28,8 @@ static uint32_t handle(struct mxrc_exec *exec, const struct mxrc_command *comman
         return mxrc_task_pause(exec, command->execution_id, 1);
     case MXRC_COMMAND_TASK_RESUME:
         return mxrc_task_pause(exec, command->execution_id, 0);
+    case MXRC_COMMAND_BUS_EVENT:
+        return mxrc_task_event(exec, command->execution_id, command->key, command->args[0]);
     case MXRC_COMMAND_NOOP:
         return MXRC_OK;
     default:

@@ -36,7 +36,7 @@ int mxrc_exec_use_law(struct mxrc_exec *exec, const struct mxrc_law *law, const 
     return 0;
 }
 
-static void fill_input(struct mxrc_exec *exec)
+void mxrc_law_fill_input(struct mxrc_exec *exec)
 {
     struct mxrc_law_input *input = &exec->law_input;
     input->cycle = exec->now.cycle;
@@ -57,7 +57,7 @@ static int run(struct mxrc_exec *exec)
 {
     const struct mxrc_law *law = exec->law;
     double *command = exec->outputs.command;
-    fill_input(exec);
+    mxrc_law_fill_input(exec);
     if (!exec->law_engaged)
         law->reset(exec->law_state, exec->law_parameters, &exec->law_input);
     exec->law_engaged = 1;

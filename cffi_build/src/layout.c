@@ -47,6 +47,8 @@ SIZE(mxrc_cycle_record, MXRC_SLOT_BYTES);
 SIZE(mxrc_event, MXRC_SLOT_BYTES);
 SIZE(mxrc_command, MXRC_SLOT_BYTES);
 SIZE(mxrc_condition, 16);
+SIZE(mxrc_strand, 72);
+SIZE(mxrc_task_state, 216);
 SIZE(mxrc_op, 256);
 SIZE(mxrc_program, 256);
 SIZE(mxrc_program_slot, MXRC_PROGRAM_SLOT_BYTES);

@@ -40,7 +40,7 @@ static void clear(struct mxrc_event *event)
 }
 
 void mxrc_event_fill(const struct mxrc_exec *exec, struct mxrc_event *event, uint32_t kind,
-                     const struct mxrc_task_state *task)
+                     const struct mxrc_strand *strand)
 {
     clear(event);
     event->time_ns = exec->now.wake_ns;
@@ -50,22 +50,23 @@ void mxrc_event_fill(const struct mxrc_exec *exec, struct mxrc_event *event, uin
     event->kind = (uint16_t)kind;
     event->state = exec->state;
     event->tid = exec->tid;
-    if (!task) {
+    if (!strand) {
         memcpy(event->trace_id, exec->trace.trace_id, sizeof event->trace_id);
         memcpy(event->span_id, exec->trace.span_id, sizeof event->span_id);
         event->trace_flags = exec->trace.flags;
         return;
     }
+    const struct mxrc_task_state *task = mxrc_strand_task(exec, strand);
     const struct mxrc_program_slot *slot = &exec->at.program[task->program_slot];
     memcpy(event->trace_id, task->trace_id, sizeof event->trace_id);
-    memcpy(event->span_id, task->phase ? task->action_span_id : task->task_span_id,
+    memcpy(event->span_id, strand->phase ? strand->action_span_id : task->task_span_id,
            sizeof event->span_id);
     event->trace_flags = task->trace_flags;
     event->execution_id = task->execution_id;
     event->task_name = slot->program.task_name;
     event->sequence_name = slot->program.sequence_name;
-    event->action_name = slot->op[task->op].action_name;
-    event->step = task->op;
+    event->action_name = slot->op[strand->op].action_name;
+    event->step = strand->op;
     memcpy(event->task_id, slot->program.task_id, sizeof event->task_id);
 }
 
@@ -122,12 +123,12 @@ static int storm_takes(struct mxrc_exec *exec, uint32_t message_id, const double
 }
 
 static void write_line(struct mxrc_exec *exec, uint32_t message_id,
-                       const struct mxrc_task_state *task, int level, const double *args,
+                       const struct mxrc_strand *strand, int level, const double *args,
                        uint32_t count)
 {
     struct mxrc_storm *storm = &exec->storm[message_id];
     struct mxrc_event event;
-    mxrc_event_fill(exec, &event, MXRC_EVENT_LOG, task);
+    mxrc_event_fill(exec, &event, MXRC_EVENT_LOG, strand);
     put_line(&event, message_id, level >= 0 ? (uint32_t)level : exec->event_def[message_id]->level,
              args, count);
     event.suppressed = storm->suppressed;
@@ -135,7 +136,7 @@ static void write_line(struct mxrc_exec *exec, uint32_t message_id,
     mxrc_event_publish(exec, &event);
 }
 
-void mxrc_log_level(struct mxrc_exec *exec, uint32_t message_id, const struct mxrc_task_state *task,
+void mxrc_log_level(struct mxrc_exec *exec, uint32_t message_id, const struct mxrc_strand *strand,
                     int level, const double *args, uint32_t count)
 {
     const struct mxrc_event_def *def = exec->event_def[message_id];
@@ -146,7 +147,7 @@ void mxrc_log_level(struct mxrc_exec *exec, uint32_t message_id, const struct mx
         return;
     if (storms(def->logger_id) && storm_takes(exec, message_id, args, count))
         return;
-    write_line(exec, message_id, task, level, args, count);
+    write_line(exec, message_id, strand, level, args, count);
 }
 
 void mxrc_log_settle(struct mxrc_exec *exec)

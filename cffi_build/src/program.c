@@ -146,7 +146,9 @@ static uint32_t check_op(const struct mxrc_program_slot *program, uint32_t index
     uint32_t result = check_fields(&program->program, op, data_keys);
     if (result != MXRC_OK)
         return result;
-    if (mxrc_op_is_flow(op->kind) || op->kind == MXRC_OP_PARALLEL)
+    if (op->kind == MXRC_OP_FAIL && op->key > MXRC_ERR_CORRUPT)
+        return MXRC_ERR_INVALID;
+    if (mxrc_op_is_flow(op->kind))
         return op->axes == 0 ? MXRC_OK : MXRC_ERR_INVALID;
     const struct mxrc_action_type *type = mxrc_action_find(op->kind);
     if (!type)

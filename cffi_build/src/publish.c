@@ -75,13 +75,14 @@ static void add_task(const struct mxrc_exec *exec, struct mxrc_cycle_record *rec
         return;
     const struct mxrc_program_slot *slot = &exec->at.program[task->program_slot];
     memcpy(record->trace_id, task->trace_id, sizeof record->trace_id);
-    memcpy(record->span_id, task->phase ? task->action_span_id : task->sequence_span_id,
+    memcpy(record->span_id,
+           task->strand.phase ? task->strand.action_span_id : task->sequence_span_id,
            sizeof record->span_id);
     record->trace_flags = task->trace_flags;
     record->execution_id = task->execution_id;
     record->task_name = slot->program.task_name;
-    record->action_name = slot->op[task->op].action_name;
-    record->step = task->op;
+    record->action_name = slot->op[task->strand.op].action_name;
+    record->step = task->strand.op;
 }
 
 void mxrc_record_publish(struct mxrc_exec *exec)

@@ -109,6 +109,13 @@ static uint32_t tasks_save(const struct mxrc_exec *exec, void *out)
     return (uint32_t)((uint8_t *)to - (uint8_t *)out);
 }
 
+static int strand_valid(const struct mxrc_strand *strand)
+{
+    return strand->op < MXRC_PROGRAM_OPS && strand->phase <= 3 && strand->owner > 0 &&
+           strand->owner <= MXRC_TASKS && strand->via <= MXRC_VIA_POINTS &&
+           strand->motion_ns <= strand->motion_duration_ns;
+}
+
 static int tasks_validate(const struct mxrc_exec *exec, const void *saved, uint32_t bytes)
 {
     const struct mxrc_task_state *task = saved;
@@ -118,9 +125,8 @@ static int tasks_validate(const struct mxrc_exec *exec, const void *saved, uint3
         return 0;
     for (uint32_t i = 0; i < bytes / sizeof *task; i++) {
         if (task[i].execution_id == 0 || task[i].program_slot >= MXRC_TASKS ||
-            slots & (1u << task[i].program_slot) || task[i].op >= MXRC_PROGRAM_OPS ||
-            task[i].status > MXRC_TASK_RUNNING || task[i].phase > 3 ||
-            task[i].motion_ns > task[i].motion_duration_ns)
+            slots & (1u << task[i].program_slot) || task[i].status > MXRC_TASK_RUNNING ||
+            !strand_valid(&task[i].strand) || task[i].strand.owner != task[i].program_slot + 1)
             return 0;
         slots |= 1u << task[i].program_slot;
     }
@@ -143,6 +149,45 @@ static const struct mxrc_section tasks = {
     .save = tasks_save,
     .validate = tasks_validate,
     .restore = tasks_restore,
+};
+
+/* ---- branches in progress; which of them are a task's follows from their owner ---- */
+
+static uint32_t branches_save(const struct mxrc_exec *exec, void *out)
+{
+    struct mxrc_strand *to = out;
+    for (uint32_t i = 0; exec->branches && i < MXRC_TASK_BRANCHES; i++)
+        if (exec->branch[i].owner)
+            *to++ = exec->branch[i];
+    return (uint32_t)((uint8_t *)to - (uint8_t *)out);
+}
+
+static int branches_validate(const struct mxrc_exec *exec, const void *saved, uint32_t bytes)
+{
+    const struct mxrc_strand *strand = saved;
+    (void)exec;
+    if (bytes % sizeof *strand || bytes > MXRC_TASK_BRANCHES * sizeof *strand)
+        return 0;
+    for (uint32_t i = 0; i < bytes / sizeof *strand; i++)
+        if (!strand_valid(&strand[i]))
+            return 0;
+    return 1;
+}
+
+static void branches_restore(struct mxrc_exec *exec, const void *saved, uint32_t bytes)
+{
+    exec->branches = bytes / STATE_BYTES(mxrc_strand);
+    memcpy(exec->branch, saved, bytes);
+}
+
+static const struct mxrc_section branches = {
+    .id = MXRC_SECTION_BRANCHES,
+    .version = 1,
+    .capacity = MXRC_TASK_BRANCHES * STATE_BYTES(mxrc_strand),
+    .required = 1,
+    .save = branches_save,
+    .validate = branches_validate,
+    .restore = branches_restore,
 };
 
 /* ---- driver and law: their own bytes behind their name and version; another one's start anew ---- */
@@ -227,9 +272,57 @@ static const struct mxrc_section law = {
     .restore = law_restore,
 };
 
+/* The law that a task runs: number of the strand, then as above. */
+
+static uint32_t task_law_save(const struct mxrc_exec *exec, void *out)
+{
+    const struct mxrc_law *law = exec->config.task_law[exec->task_law_key];
+    uint64_t who = (uint64_t)exec->task_law_key << 32 | exec->task_law_owner;
+    if (exec->task_law_owner == 0)
+        return 0;
+    memcpy(out, &who, sizeof who);
+    return (uint32_t)sizeof who + owned_save((uint8_t *)out + sizeof who, law->name,
+                                             law->state_version, exec->task_law_state,
+                                             law->state_bytes);
+}
+
+static int task_law_validate(const struct mxrc_exec *exec, const void *saved, uint32_t bytes)
+{
+    uint64_t who;
+    if (bytes < sizeof who)
+        return bytes == 0;
+    memcpy(&who, saved, sizeof who);
+    const struct mxrc_law *law =
+        who >> 32 < MXRC_PROGRAM_LAWS ? exec->config.task_law[who >> 32] : NULL;
+    return law && owned_validate((const uint8_t *)saved + sizeof who, bytes - (uint32_t)sizeof who,
+                                 law->name, law->state_version, law->state_bytes);
+}
+
+static void task_law_restore(struct mxrc_exec *exec, const void *saved, uint32_t bytes)
+{
+    const uint32_t head = sizeof(uint64_t) + sizeof(struct owner);
+    uint64_t who;
+    if (bytes == 0)
+        return;
+    memcpy(&who, saved, sizeof who);
+    exec->task_law_owner = (uint32_t)who;
+    exec->task_law_key = (uint32_t)(who >> 32);
+    memcpy(exec->task_law_state, (const uint8_t *)saved + head, bytes - head);
+}
+
+static const struct mxrc_section task_law = {
+    .id = MXRC_SECTION_TASK_LAW,
+    .version = 1,
+    .capacity = sizeof(uint64_t) + sizeof(struct owner) + MXRC_TASK_LAW_STATE_BYTES,
+    .save = task_law_save,
+    .validate = task_law_validate,
+    .restore = task_law_restore,
+};
+
 int mxrc_sections_register(struct mxrc_exec *exec)
 {
-    const struct mxrc_section *const all[] = {&executive, &axes, &tasks, &driver, &law};
+    const struct mxrc_section *const all[] = {&executive, &axes, &tasks,   &branches,
+                                              &driver,    &law,  &task_law};
     for (uint32_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         int result = mxrc_section_add(exec, all[i]);
         if (result)

@@ -53,10 +53,11 @@ static int wanted(const struct mxrc_exec *exec, const struct mxrc_task_state *ta
 }
 
 /* How long the op in progress was to take; a move without a duration: its last trajectory. */
-static uint64_t planned_ns(const struct mxrc_exec *exec, const struct mxrc_task_state *task)
+static uint64_t planned_ns(const struct mxrc_exec *exec, const struct mxrc_strand *strand)
 {
-    const struct mxrc_op *op = &exec->at.program[task->program_slot].op[task->op];
-    return op->duration_ns ? op->duration_ns : task->motion_duration_ns;
+    uint16_t slot = mxrc_strand_task(exec, strand)->program_slot;
+    const struct mxrc_op *op = &exec->at.program[slot].op[strand->op];
+    return op->duration_ns ? op->duration_ns : strand->motion_duration_ns;
 }
 
 /* Publishes a span whose making began at `since_ns` (0: this one is not timed). */
@@ -73,20 +74,21 @@ static uint64_t measured_since(struct mxrc_exec *exec)
     return exec->spans_made++ % MEASURED_SHARE ? 0 : mxrc_now_ns();
 }
 
-void mxrc_span_end(struct mxrc_exec *exec, const struct mxrc_task_state *task, uint32_t operation,
+void mxrc_span_end(struct mxrc_exec *exec, const struct mxrc_strand *strand, uint32_t operation,
                    uint32_t result)
 {
+    const struct mxrc_task_state *task = mxrc_strand_task(exec, strand);
     if (!wanted(exec, task, TASK_INSTRUMENTS))
         return;
     uint64_t since_ns = measured_since(exec);
     struct mxrc_event event;
-    mxrc_event_fill(exec, &event, MXRC_EVENT_SPAN, task);
-    const uint8_t *own = task->action_span_id;
+    mxrc_event_fill(exec, &event, MXRC_EVENT_SPAN, strand);
+    const uint8_t *own = strand->action_span_id;
     const uint8_t *parent = task->sequence_span_id;
-    event.start_ns = task->action_start_ns;
+    event.start_ns = strand->action_start_ns;
     if (operation == MXRC_SPAN_ACTION_EXECUTE) {
-        event.args[0] = (double)planned_ns(exec, task);
-        event.args[1] = (double)task->elapsed_ns;
+        event.args[0] = (double)planned_ns(exec, strand);
+        event.args[1] = (double)strand->elapsed_ns;
     } else {
         own = operation == MXRC_SPAN_TASK_EXECUTE ? task->task_span_id : task->sequence_span_id;
         parent = operation == MXRC_SPAN_TASK_EXECUTE ? task->parent_span_id : task->task_span_id;
@@ -104,16 +106,17 @@ void mxrc_span_end(struct mxrc_exec *exec, const struct mxrc_task_state *task, u
     publish(exec, &event, since_ns);
 }
 
-void mxrc_span_publish(struct mxrc_exec *exec, const struct mxrc_task_state *task,
+void mxrc_span_publish(struct mxrc_exec *exec, const struct mxrc_strand *strand,
                        uint32_t topic_name, uint8_t id[8])
 {
-    const uint8_t *parent = task->phase ? task->action_span_id : task->sequence_span_id;
+    const struct mxrc_task_state *task = mxrc_strand_task(exec, strand);
+    const uint8_t *parent = strand->phase ? strand->action_span_id : task->sequence_span_id;
     memcpy(id, parent, 8);
     if (!wanted(exec, task, BUS_INSTRUMENTS))
         return;
     uint64_t since_ns = measured_since(exec);
     struct mxrc_event event;
-    mxrc_event_fill(exec, &event, MXRC_EVENT_SPAN, task);
+    mxrc_event_fill(exec, &event, MXRC_EVENT_SPAN, strand);
     mxrc_span_id(exec, id);
     memcpy(event.span_id, id, sizeof event.span_id);
     memcpy(event.parent_span_id, parent, sizeof event.parent_span_id);

@@ -19,7 +19,7 @@ static void enter(struct mxrc_exec *exec, uint32_t from)
             mxrc_tasks_hold(exec);
         break;
     case MXRC_STATE_SAFE_MODE:
-        mxrc_tasks_hold(exec);
+        mxrc_tasks_safe(exec);
         mxrc_axes_safe_begin(exec);
         break;
     case MXRC_STATE_ERROR:

@@ -2,6 +2,7 @@
  * it. */
 #include <string.h>
 
+#include "condition.h"
 #include "task.h"
 
 /* A slot freed in this cycle keeps its program until the state block no longer refers to it. */
@@ -11,15 +12,6 @@ static struct mxrc_task_state *free_slot(struct mxrc_exec *exec)
         if (!exec->task[i].execution_id && exec->task_freed_cycle[i] != exec->now.cycle)
             return &exec->task[i];
     return NULL;
-}
-
-static uint32_t axes_in_use(const struct mxrc_exec *exec)
-{
-    uint32_t axes = 0;
-    for (uint32_t i = 0; i < MXRC_TASKS; i++)
-        if (exec->task[i].execution_id)
-            axes |= exec->task[i].axes;
-    return axes;
 }
 
 static uint32_t state_admits(const struct mxrc_exec *exec)
@@ -39,16 +31,27 @@ static uint32_t state_admits(const struct mxrc_exec *exec)
     }
 }
 
-/* What the format knows and this executor does not run yet. */
-static uint32_t check_supported(const struct mxrc_program_slot *own, uint32_t *op)
+static int law_fits(const struct mxrc_exec *exec, const struct mxrc_op *op)
 {
+    const struct mxrc_law *law = exec->config.task_law[op->key];
+    return law && (op->axes == 0 || law->command == MXRC_LAW_POSITION);
+}
+
+/* Keys that conditions name: there, and a number. Laws: loaded. */
+static uint32_t check_keys(const struct mxrc_exec *exec, const struct mxrc_program_slot *own,
+                           uint32_t *op)
+{
+    if (!mxrc_condition_has_key(exec, &own->program.trigger))
+        return MXRC_ERR_INVALID;
     for (uint32_t i = 0; i < own->program.op_count; i++) {
         *op = i;
-        if (own->op[i].kind > MXRC_OP_SAFE_STOP || own->op[i].count)
+        if (!mxrc_condition_has_key(exec, &own->op[i].condition))
             return MXRC_ERR_INVALID;
+        if (own->op[i].kind == MXRC_OP_CONTROL_LAW && !law_fits(exec, &own->op[i]))
+            return MXRC_ERR_LAW;
     }
     *op = UINT32_MAX;
-    return own->program.mode == MXRC_MODE_TRIGGERED ? MXRC_ERR_INVALID : MXRC_OK;
+    return MXRC_OK;
 }
 
 /* From Non-RT's staging into RT's own region; judged there, where nobody else can change it any more. */
@@ -67,7 +70,7 @@ static uint32_t take_program(struct mxrc_exec *exec, const struct mxrc_command *
                                             (uint32_t)mxrc_load_acquire(&exec->at.data->count), op);
     if (result != MXRC_OK)
         return result;
-    result = check_supported(own, op);
+    result = check_keys(exec, own, op);
     if (result != MXRC_OK)
         return result;
     /* Runs lie on the time grid. */
@@ -103,8 +106,6 @@ uint32_t mxrc_task_start(struct mxrc_exec *exec, const struct mxrc_command *comm
     result = take_program(exec, command, own, op);
     if (result != MXRC_OK)
         return result;
-    if (own->program.axes & axes_in_use(exec))
-        return MXRC_ERR_AXIS_BUSY;
 
     task->execution_id = command->execution_id;
     task->command_index = number;
@@ -114,6 +115,7 @@ uint32_t mxrc_task_start(struct mxrc_exec *exec, const struct mxrc_command *comm
     task->program_crc = own->program.crc;
     task->program_slot = index;
     task->axes = own->program.axes;
+    task->strand.owner = (uint8_t)(index + 1);
     task->status = MXRC_TASK_PENDING;
     task->next_run_cycle = cycle_not_before(exec, command->not_before_ns);
     exec->active_tasks++;

@@ -222,6 +222,46 @@ UNUSED static uint64_t send_start(uint64_t execution_id, uint32_t staging)
     return send(&command);
 }
 
+/* Cycles until no task is active; the number of them, at most `limit`. */
+UNUSED static uint32_t run_out(struct mxrc_exec *exec, uint32_t limit)
+{
+    uint32_t n = 0;
+    while (n < limit && exec->active_tasks > 0) {
+        mxrc_exec_cycle(exec);
+        n++;
+    }
+    return n;
+}
+
+/* Two double keys: handle 0 written by RT, 1 by Non-RT. Before the first cycle. */
+UNUSED static void two_keys(void)
+{
+    uint64_t bytes;
+    struct mxrc_data_directory *directory = mxrc_region(&rt, MXRC_REGION_DATA_DIRECTORY, &bytes);
+    mprotect(directory, bytes, PROT_READ | PROT_WRITE);
+    struct mxrc_data_key *key = (struct mxrc_data_key *)(void *)(directory + 1);
+    memset(key, 0, 2 * sizeof *key);
+    for (uint32_t i = 0; i < 2; i++) {
+        key[i].length = 1;
+        key[i].type = MXRC_DATA_DOUBLE;
+        key[i].writer = i == 0 ? MXRC_WRITER_RT : MXRC_WRITER_NONRT;
+        key[i].minimum = -INFINITY;
+        key[i].maximum = INFINITY;
+    }
+    directory->count = 2;
+}
+
+UNUSED static void set_key(double value)
+{
+    CHECK_EQUAL(mxrc_data_write(&nonrt, 1, &value, sizeof value, fake.now_ns), 0);
+}
+
+UNUSED static void key_above(struct mxrc_condition *condition, uint32_t key, double value)
+{
+    *condition = (struct mxrc_condition){
+        .key = key, .source = MXRC_CONDITION_KEY, .compare = MXRC_COMPARE_GT, .value = value};
+}
+
 /* ---- what the RT side has left ---- */
 
 /* The next event of that kind (and message, unless 0) in the lane: 1 found. */
@@ -261,6 +301,15 @@ UNUSED static uint32_t reply_to(uint64_t number)
             result = event.code;
     lane_cursor = before;
     return result;
+}
+
+UNUSED static uint32_t ended_with(uint32_t message_id)
+{
+    struct mxrc_event event;
+    uint64_t before = lane_cursor;
+    int found = next_event(MXRC_EVENT_TASK, message_id, &event);
+    lane_cursor = before;
+    return found ? event.error_code : UINT32_MAX;
 }
 
 UNUSED static struct mxrc_cycle_record last_record(void)

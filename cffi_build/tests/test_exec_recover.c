@@ -251,9 +251,9 @@ static void test_restart_policies(void)
         CHECK(commands[command_count - 1] > 0.3);
         struct mxrc_exec *exec = run_life(10, MXRC_PHASES, 0);
         if (policy == MXRC_RESTART_RESUME)
-            CHECK_EQUAL(exec->task[0].op, 1);
+            CHECK_EQUAL(exec->task[0].strand.op, 1);
         if (policy == MXRC_RESTART_RESTART)
-            CHECK_EQUAL(exec->task[0].op, 0);
+            CHECK_EQUAL(exec->task[0].strand.op, 0);
         exec = run_life(3000, MXRC_PHASES, 0);
         CHECK_EQUAL(exec->active_tasks, 0);
         struct mxrc_event event;
@@ -398,6 +398,29 @@ static void test_other_period_refused(void)
     run_life(3, MXRC_PHASES, 0); /* and the lease is free */
 }
 
+/* The end of a task is told before the cycle that it ends in is final. Whoever starts the next one on the same axis then
+ * is not refused, also when that cycle is undone: it waits. */
+static void test_start_after_an_end_that_is_undone(void)
+{
+    for (uint32_t phase = MXRC_AT_TASKS; phase <= MXRC_AT_RECORD; phase++)
+        for (uint64_t cycle = 2; cycle <= 6; cycle++) {
+            new_segment();
+            program_begin();
+            struct mxrc_op *op = program_op(MXRC_OP_HOLD);
+            op->axes = 1;
+            op->duration_ns = 3 * PERIOD;
+            program_end();
+            send_start(1, 0);
+            run_life(100, phase, cycle);
+            uint64_t number = send_start(2, 1);
+            struct mxrc_exec *exec = run_life(50, MXRC_PHASES, 0);
+            CHECK_EQUAL(reply_to(number), MXRC_OK);
+            CHECK_EQUAL(exec->active_tasks, 0);
+            CHECK(counter(MXRC_COUNTER_TASKS_COMPLETED) >= 2);
+            CHECK_EQUAL(counter(MXRC_COUNTER_TASKS_FAILED), 0);
+        }
+}
+
 int main(void)
 {
     exec_config_default();
@@ -408,6 +431,7 @@ int main(void)
     test_long_outage();
     test_plant_goes_on();
     test_restart_policies();
+    test_start_after_an_end_that_is_undone();
     test_damaged_program();
     test_ring_slot_in_pieces();
     test_damaged_blocks();

@@ -267,6 +267,7 @@ struct mxrc_exec_config {
     uint32_t law_name; /* interned, for the log; 0: none */
     uint32_t law_parameter_count;
     double law_parameters[MXRC_LAW_PARAMETERS];
+    const struct mxrc_law *task_law[8]; /* handles of op CONTROL_LAW; NULL: none; as `law` */
     char thread_name[16];
     uint32_t
         ignore_state; /* 1: begin anew whatever the state block says (enable_state_recovery false) */

@@ -15,6 +15,9 @@
 #define MXRC_LAW_AXES 8
 #define MXRC_LAW_STATE_BYTES 1024
 #define MXRC_LAW_PARAMETERS 64
+/* What the step of a law that a task runs returns once it is done. Such a law commands positions (where it is given axes),
+ * has at most 512 bytes of state and 21 parameters; its init is called on the real-time thread. */
+#define MXRC_LAW_DONE 0x444f4e45
 
 /* What the command of an axis means; the driver must accept it. */
 enum mxrc_law_command {

@@ -400,7 +400,9 @@ enum mxrc_state_section_id {
     MXRC_SECTION_AXES = 2,
     MXRC_SECTION_TASKS = 3,
     MXRC_SECTION_DRIVER = 4,
-    MXRC_SECTION_LAW = 5
+    MXRC_SECTION_LAW = 5,
+    MXRC_SECTION_BRANCHES = 6,
+    MXRC_SECTION_TASK_LAW = 7
 };
 
 struct mxrc_state_section {
@@ -448,6 +450,7 @@ struct mxrc_axis_state {
     double setpoint_acceleration;
     double command; /* what was committed last */
     double command_velocity;
+    double motion_start; /* where the move in progress was planned from */
 };
 
 enum mxrc_task_status {
@@ -459,6 +462,30 @@ enum mxrc_task_status {
     MXRC_TASK_TIMEOUT = 5
 };
 
+#define MXRC_TASK_BRANCHES 12
+#define MXRC_REPEAT_DEPTH 4
+#define MXRC_PROGRAM_TOPICS 4
+
+/* A place in a program: where an execution, or a branch of it, is. 72 bytes. */
+struct mxrc_strand {
+    uint64_t action_start_ns;
+    uint64_t
+        action_start_cycle; /* of the op in progress; of one not begun: not before this cycle (back-off) */
+    uint64_t elapsed_ns; /* of the action in progress, without the time it was held */
+    uint64_t motion_ns;  /* of a move: time along its trajectory since it was planned (again) */
+    uint64_t motion_duration_ns; /* of that trajectory */
+    uint8_t action_span_id[8];
+    uint32_t round[MXRC_REPEAT_DEPTH]; /* begun, of each REPEAT around the op */
+    uint16_t op;
+    uint8_t
+        phase; /* 0: op not begun, 1: in progress, 2: holding (PAUSED, SAFE_MODE), 3: to be begun again */
+    uint8_t retries;
+    uint8_t edge;  /* the condition has been seen false since the op began */
+    uint8_t via;   /* of a move: via points that were passed before it was planned (again) */
+    uint8_t error; /* enum mxrc_result: of the action that failed last */
+    uint8_t owner; /* task (index + 1); 0: free */
+};
+
 /* Section 3: one execution in progress each; only those are saved. */
 struct mxrc_task_state {
     uint64_t execution_id;
@@ -467,30 +494,28 @@ struct mxrc_task_state {
     uint8_t parent_span_id[8]; /* of the request */
     uint8_t task_span_id[8];
     uint8_t sequence_span_id[8];
-    uint8_t action_span_id[8];
     uint64_t task_start_ns;
-    uint64_t action_start_ns;
-    uint64_t
-        action_start_cycle; /* of the op in progress; of one not begun: not before this cycle (back-off) */
     uint64_t
         next_run_cycle; /* the run does not begin before this cycle; a periodic task's runs count from it */
-    uint32_t program_crc;
-    uint16_t op;
-    uint16_t program_slot;
-    uint8_t status; /* enum mxrc_task_status */
-    uint8_t trace_flags;
-    uint8_t phase; /* 0: op not begun, 1: in progress, 2: holding (PAUSED, SAFE_MODE) */
-    uint8_t retries;
-    uint32_t axes; /* bit mask of axes held */
+    uint64_t waits_for; /* execution whose end (or whose turn before) its run waits for; 0: none */
     uint64_t runs;
-    uint64_t elapsed_ns; /* of the action in progress, without the time it was held */
-    double start_position[MXRC_AXES];
-    uint64_t motion_ns; /* of a move: time along its trajectory since it was planned (again) */
-    uint64_t motion_duration_ns; /* of that trajectory */
-    uint32_t paused;             /* 1: MXRC_COMMAND_TASK_PAUSE is in force */
-    uint32_t reserved0;
-    uint64_t reserved1;
+    uint32_t program_crc;
+    uint32_t axes; /* bit mask of the axes that a run holds */
+    uint16_t program_slot;
+    uint8_t status; /* enum mxrc_task_status; PENDING: between runs, too */
+    uint8_t trace_flags;
+    uint8_t paused;        /* 1: MXRC_COMMAND_TASK_PAUSE is in force */
+    uint8_t armed;         /* the trigger has been seen false since it fired */
+    uint8_t event_pending; /* bit per topic: came, not yet used */
+    uint8_t event_seen;    /* bit per topic: came in this run */
+    uint32_t queued;       /* runs that a trigger asks for */
+    uint16_t progress;     /* of the run, 1/1000: mxrc_op.progress of the op that began last */
+    uint16_t reserved;
+    double event_value[MXRC_PROGRAM_TOPICS];
+    struct mxrc_strand strand;
 };
+
+/* Section 6: mxrc_strand[], the branches of PARALLEL ops in progress. */
 
 /* ---- 5. Commands, programs, admin ----------------------------------------------------------------------------- */
 
@@ -552,10 +577,8 @@ struct mxrc_command {
 #define MXRC_PROGRAM_MAGIC 0x4d585052
 #define MXRC_PROGRAM_VERSION 2
 #define MXRC_OP_ARGS 21
-#define MXRC_PROGRAM_TOPICS 4
 #define MXRC_PROGRAM_LAWS 8
 #define MXRC_BRANCHES 4
-#define MXRC_REPEAT_DEPTH 4
 #define MXRC_VIA_POINTS 12
 #define MXRC_VIA_PER_OP 2
 

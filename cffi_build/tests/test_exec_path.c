@@ -1,0 +1,171 @@
+/* test_exec_path.c: trapezoidal moves and via points: limits kept, points passed, goes on after a hold and a take-over. */
+#include "exec_fixture.h"
+
+static struct mxrc_exec *running(void)
+{
+    struct mxrc_exec *exec = exec_begun();
+    exec_run(exec, 1);
+    return exec;
+}
+
+static struct mxrc_op *path(uint32_t profile, uint32_t vias, double points[][2])
+{
+    program_begin();
+    struct mxrc_op *move = program_op(MXRC_OP_MOVE_JOINTS);
+    move->axes = 3;
+    move->key = profile;
+    move->count = vias;
+    for (uint32_t p = 0; p < vias; p++) {
+        struct mxrc_op *op =
+            p % 2 == 0 ? program_op(MXRC_OP_VIA) : &program.op[program.program.op_count - 1];
+        op->args[p % 2 * MXRC_AXES] = points[p][0];
+        op->args[p % 2 * MXRC_AXES + 1] = points[p][1];
+    }
+    move->args[0] = points[vias][0];
+    move->args[1] = points[vias][1];
+    move->next = program.program.op_count;
+    program_end();
+    return move;
+}
+
+struct seen {
+    double velocity, acceleration, nearest;
+    uint32_t cycles;
+};
+
+/* Runs the task out; greatest velocity and acceleration of axis 0 and 1, nearest distance to the point. */
+static struct seen watch(struct mxrc_exec *exec, const double point[2])
+{
+    struct seen seen = {.nearest = 1e9};
+    double at[2], velocity[2] = {0};
+    for (int i = 0; i < 2; i++) {
+        at[i] = exec->axis[i].command;
+        velocity[i] = exec->axis[i].command_velocity;
+    }
+    while (exec->active_tasks > 0 && seen.cycles < 60000) {
+        mxrc_exec_cycle(exec);
+        seen.cycles++;
+        for (int i = 0; i < 2; i++) {
+            double v = (exec->axis[i].command - at[i]) / 1e-3;
+            seen.velocity = fmax(seen.velocity, fabs(v));
+            seen.acceleration = fmax(seen.acceleration, fabs(v - velocity[i]) / 1e-3);
+            at[i] = exec->axis[i].command;
+            velocity[i] = v;
+        }
+        seen.nearest = fmin(seen.nearest, hypot(at[0] - point[0], at[1] - point[1]));
+    }
+    return seen;
+}
+
+/* 2 rad/s, 10 rad/s^2: 1 rad takes 0.5 + 0.2 s, 0.1 rad 2 sqrt(0.1 / 10) s. */
+static void test_trapezoid(void)
+{
+    const struct {
+        double target;
+        uint32_t cycles;
+    } moves[] = {{1.0, 700}, {0.1, 200}};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct mxrc_exec *exec = running();
+        double start = exec->axis[0].command;
+        double points[][2] = {{start + moves[i].target, 0.1}};
+        path(MXRC_PROFILE_TRAPEZOIDAL, 0, points);
+        send_start(1, 0);
+        exec_run(exec, 1);
+        struct seen seen = watch(exec, points[0]);
+        CHECK_SAY(seen.cycles >= moves[i].cycles && seen.cycles <= moves[i].cycles + 1,
+                  "%u cycles, not %u", seen.cycles, moves[i].cycles);
+        CHECK(seen.velocity <= 2 * (1 + 1e-6) && seen.acceleration <= 10 * (1 + 1e-4));
+        CHECK(exec->axis[0].command == points[0][0] && exec->axis[1].command == points[0][1]);
+        CHECK_EQUAL(counter(MXRC_COUNTER_OUTPUTS_LIMITED), 0);
+        exec_done(exec);
+    }
+}
+
+static double corner[][2] = {{1.0, 0.1}, {1.0, 1.1}, {0.5, 1.1}, {0.5, -0.5}, {2, -0.5}};
+
+static void test_via_points(void)
+{
+    for (uint32_t profile = 0; profile < 2; profile++)
+        for (uint32_t vias = 1; vias <= 4; vias++) {
+            struct mxrc_exec *exec = running();
+            path(profile, vias, corner);
+            send_start(1, 0);
+            exec_run(exec, 1);
+            struct seen seen = watch(exec, corner[0]);
+            CHECK(seen.cycles < 60000);
+            CHECK_SAY(seen.velocity <= 2 * (1 + 1e-6) && seen.acceleration <= 10 * (1 + 1e-4),
+                      "velocity %g, acceleration %g", seen.velocity, seen.acceleration);
+            CHECK_SAY(seen.nearest < 0.25 && seen.nearest > 1e-4, "passes at %g", seen.nearest);
+            CHECK(exec->axis[0].command == corner[vias][0] &&
+                  exec->axis[1].command == corner[vias][1]);
+            CHECK_EQUAL(counter(MXRC_COUNTER_OUTPUTS_LIMITED), 0);
+            exec_done(exec);
+        }
+}
+
+static void test_drawn_out(void)
+{
+    struct mxrc_exec *exec = running();
+    path(MXRC_PROFILE_TRAPEZOIDAL, 2, corner)->duration_ns = 10000 * PERIOD;
+    program_seal();
+    send_start(1, 0);
+    exec_run(exec, 1);
+    struct seen seen = watch(exec, corner[0]);
+    CHECK_SAY(seen.cycles >= 10000 && seen.cycles <= 10001, "%u cycles", seen.cycles);
+    exec_done(exec);
+}
+
+/* Nowhere to go to, in a time of its own. */
+static void test_no_distance(void)
+{
+    struct mxrc_exec *exec = running();
+    double here[][2] = {{exec->axis[0].command, exec->axis[1].command}};
+    path(MXRC_PROFILE_TRAPEZOIDAL, 0, here)->duration_ns = 20 * PERIOD;
+    program_seal();
+    send_start(1, 0);
+    exec_run(exec, 1);
+    struct seen seen = watch(exec, here[0]);
+    CHECK_EQUAL(seen.cycles, 20);
+    CHECK(seen.velocity == 0);
+    exec_done(exec);
+}
+
+/* Held after the second point: what was passed is not gone to again; a successor goes on along the same way. */
+static void test_hold_and_take_over(void)
+{
+    for (int take_over = 0; take_over < 2; take_over++) {
+        struct mxrc_exec *exec = running();
+        path(MXRC_PROFILE_TRAPEZOIDAL, 4, corner);
+        send_start(1, 0);
+        while (exec->axis[1].command < 1.0)
+            exec_run(exec, 1);
+        exec_run(exec, 300);
+        if (take_over) {
+            exec_done(exec);
+            exec = exec_made();
+            CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+        } else {
+            send_execution(MXRC_COMMAND_TASK_PAUSE, 1);
+            exec_run(exec, 1000);
+            send_execution(MXRC_COMMAND_TASK_RESUME, 1);
+        }
+        exec_run(exec, 1);
+        struct seen seen = watch(exec, corner[0]);
+        CHECK_SAY(seen.nearest > 0.3, "back to the first point: %g", seen.nearest);
+        CHECK(exec->axis[0].command == 2 && exec->axis[1].command == -0.5);
+        CHECK(seen.velocity <= 2 * (1 + 1e-6) && seen.acceleration <= 10 * (1 + 1e-4));
+        CHECK_EQUAL(counter(MXRC_COUNTER_OUTPUTS_LIMITED), 0);
+        exec_done(exec);
+    }
+}
+
+int main(void)
+{
+    exec_config_default();
+    test_trapezoid();
+    test_via_points();
+    test_drawn_out();
+    test_no_distance();
+    test_hold_and_take_over();
+    return test_summary();
+}
