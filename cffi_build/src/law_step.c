@@ -36,7 +36,7 @@ int mxrc_exec_use_law(struct mxrc_exec *exec, const struct mxrc_law *law, const 
     return 0;
 }
 
-void mxrc_law_fill_input(struct mxrc_exec *exec)
+static void fill_input(struct mxrc_exec *exec)
 {
     struct mxrc_law_input *input = &exec->law_input;
     input->cycle = exec->now.cycle;
@@ -57,7 +57,7 @@ static int run(struct mxrc_exec *exec)
 {
     const struct mxrc_law *law = exec->law;
     double *command = exec->outputs.command;
-    mxrc_law_fill_input(exec);
+    fill_input(exec);
     if (!exec->law_engaged)
         law->reset(exec->law_state, exec->law_parameters, &exec->law_input);
     exec->law_engaged = 1;
@@ -89,4 +89,9 @@ void mxrc_law_step(struct mxrc_exec *exec)
     exec->outputs.command_kind = MXRC_LAW_POSITION;
     for (uint32_t i = 0; i < exec->config.axis_count; i++)
         exec->outputs.command[i] = exec->axis[i].setpoint;
+}
+
+void mxrc_law_fill_input(struct mxrc_exec *exec)
+{
+    fill_input(exec);
 }
