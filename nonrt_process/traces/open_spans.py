@@ -12,7 +12,15 @@ from typing import Any, Final
 import numpy as np
 
 from shared.core import ffi, lib
-from shared.enums import EventKind, Result, SpanOperation, SpanStatus, StateSection, TaskStatus
+from shared.enums import (
+    EventKind,
+    OpKind,
+    Result,
+    SpanOperation,
+    SpanStatus,
+    StateSection,
+    TaskStatus,
+)
 from shared.layout import EVENT_DTYPE, Records
 from shared.segment import Segment
 from shared.trace_context import FLAG_SAMPLED
@@ -31,15 +39,11 @@ def open_spans(segment: Segment) -> Records:
         return none
     if not lib.mxrc_state_read(segment.raw, block):
         return none
+    branches = _section(block, StateSection.BRANCHES, "struct mxrc_strand")
     spans = []
-    base = ffi.cast("uint8_t *", block)
-    for index in range(min(int(block.section_count), lib.MXRC_STATE_SECTIONS)):
-        section = block.section[index]
-        if section.id != StateSection.TASKS or section.version != 1:
-            continue
-        tasks = ffi.cast("struct mxrc_task_state *", base + section.offset)
-        for at in range(section.bytes // ffi.sizeof("struct mxrc_task_state")):
-            spans += _of_task(segment, tasks[at])
+    for task in _section(block, StateSection.TASKS, "struct mxrc_task_state"):
+        own = [task.strand, *(one for one in branches if one.owner == task.program_slot + 1)]
+        spans += _of_task(segment, task, own)
     if not spans:
         return none
     out = np.zeros(len(spans), EVENT_DTYPE)
@@ -52,13 +56,24 @@ def open_spans(segment: Segment) -> Records:
     return out
 
 
-def _of_task(segment: Segment, task: Any) -> list[dict[str, Any]]:
+def _section(block: Any, wanted: StateSection, struct: str) -> list[Any]:
+    for index in range(min(int(block.section_count), lib.MXRC_STATE_SECTIONS)):
+        section = block.section[index]
+        if section.id == wanted and section.version == 1:
+            items = ffi.cast(f"{struct} *", ffi.cast("uint8_t *", block) + section.offset)
+            return [items[at] for at in range(section.bytes // ffi.sizeof(struct))]
+    return []
+
+
+def _of_task(segment: Segment, task: Any, strands: list[Any]) -> list[dict[str, Any]]:
     sampled = task.trace_flags & FLAG_SAMPLED and task.execution_id
     if not sampled or task.status != TaskStatus.RUNNING or task.program_slot >= lib.MXRC_TASKS:
         return []
     slots = segment.pointer(int(lib.MXRC_REGION_PROGRAMS), "struct mxrc_program_slot *")
     slot = slots[task.program_slot]
-    if slot.program.crc != task.program_crc or task.op >= slot.program.op_count:
+    if slot.program.crc != task.program_crc or any(
+        strand.op >= slot.program.op_count for strand in strands
+    ):
         return []
     common = {
         "trace_id": list(task.trace_id),
@@ -66,7 +81,7 @@ def _of_task(segment: Segment, task: Any) -> list[dict[str, Any]]:
         "execution_id": task.execution_id,
         "task_name": slot.program.task_name,
         "task_id": ffi.string(slot.program.task_id),
-        "step": task.op,
+        "step": task.strand.op,
         "start_ns": task.task_start_ns,
     }
     ids = {"span_id": list(task.task_span_id), "parent_span_id": list(task.parent_span_id)}
@@ -78,14 +93,18 @@ def _of_task(segment: Segment, task: Any) -> list[dict[str, Any]]:
         "parent_span_id": list(task.task_span_id),
         "sequence_name": slot.program.sequence_name,
     }
-    if not task.phase:  # the next action has not begun
-        return [sequence, whole]
-    action = {
-        **sequence,
-        "code": SpanOperation.ACTION_EXECUTE,
-        "span_id": list(task.action_span_id),
-        "parent_span_id": list(task.sequence_span_id),
-        "action_name": slot.op[task.op].action_name,
-        "start_ns": task.action_start_ns,
-    }
-    return [action, sequence, whole]
+    actions = [
+        {
+            **sequence,
+            "code": SpanOperation.ACTION_EXECUTE,
+            "span_id": list(strand.action_span_id),
+            "parent_span_id": list(task.sequence_span_id),
+            "action_name": slot.op[strand.op].action_name,
+            "step": strand.op,
+            "start_ns": strand.action_start_ns,
+        }
+        for strand in strands
+        # an action that has begun; a parallel block has no span of its own
+        if strand.phase and slot.op[strand.op].kind != OpKind.PARALLEL
+    ]
+    return [*actions, sequence, whole]

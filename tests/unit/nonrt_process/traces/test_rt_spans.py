@@ -277,8 +277,8 @@ def running_task(rt: Segment, phase: int) -> None:
     base = ffi.cast("uint8_t *", block)
     first = ffi.offsetof("struct mxrc_state_block", "data")
     task = ffi.cast("struct mxrc_task_state *", base + first)
-    task.execution_id, task.program_slot, task.program_crc, task.op = 5, 3, 77, 1
-    task.status, task.phase, task.trace_flags = TaskStatus.RUNNING, phase, 1
+    task.execution_id, task.program_slot, task.program_crc, task.strand.op = 5, 3, 77, 1
+    task.status, task.strand.phase, task.trace_flags = TaskStatus.RUNNING, phase, 1
     for name, value in (("trace", 7), ("parent_span", 9), ("task_span", 1)):
         ffi.memmove(
             getattr(task, f"{name}_id"),
@@ -286,8 +286,8 @@ def running_task(rt: Segment, phase: int) -> None:
             ffi.sizeof(getattr(task, f"{name}_id")),
         )
     ffi.memmove(task.sequence_span_id, bytes([2] * 8), 8)
-    ffi.memmove(task.action_span_id, bytes([3] * 8), 8)
-    task.task_start_ns, task.action_start_ns = 100, 200
+    ffi.memmove(task.strand.action_span_id, bytes([3] * 8), 8)
+    task.task_start_ns, task.strand.action_start_ns = 100, 200
     block.epoch, block.cycle, block.time_ns = 1, 50, 900
     block.section_count = 1
     block.section[0].id, block.section[0].version = StateSection.TASKS, 1
