@@ -54,6 +54,7 @@ def run(
 def _environ(config: Config, directory: Path) -> dict[str, str]:
     """Environment of the children: folders in ./var where the configuration leaves them open.
 
+    An instance that was given a name has them in ./var/NAME, so that those of one folder do not mix.
     The instance is named always: the same for both, whatever becomes of the file, and Non-RT beats
     before it can read one.
     """
@@ -62,7 +63,7 @@ def _environ(config: Config, directory: Path) -> dict[str, str]:
     environ["MXRC_INSTANCE__INSTANCE"] = f'"{config.instance_name}"'
     for field, folder in _FOLDERS.items():
         if getattr(config.instance, field) is None:
-            path = Path("var", folder).resolve()
+            path = Path("var", config.instance.instance or "", folder).resolve()
             environ[f"MXRC_INSTANCE__{field.upper()}"] = str(path)
     return environ
 

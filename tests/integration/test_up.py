@@ -255,9 +255,9 @@ def test_files_go_below_var_where_the_configuration_leaves_it_open(place: Place)
         del place.environ[f"MXRC_INSTANCE__{name}"]
     with started_up(place) as up:
         running_both(place, up)
-        folders = {path.name for path in (place.folder / "var").iterdir()}
-        assert {"run", "log", "data"} <= folders
-        assert (place.folder / "var/run" / f"{place.instance}.lock").exists()
+        var = place.folder / "var" / place.instance
+        assert {"run", "log", "data"} <= {path.name for path in var.iterdir()}
+        assert (var / "run" / f"{place.instance}.lock").exists()
         up.signal(signal.SIGINT)
         assert up.wait() == 0
 
