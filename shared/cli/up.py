@@ -54,7 +54,7 @@ def run(
 def _environ(config: Config, directory: Path) -> dict[str, str]:
     """Environment of the children: folders in ./var where the configuration leaves them open.
 
-    An instance that was given a name has them in ./var/NAME, so that those of one folder do not mix.
+    An instance that was given a name has them in ./var/NAME: those of one folder do not mix.
     The instance is named always: the same for both, whatever becomes of the file, and Non-RT beats
     before it can read one.
     """
