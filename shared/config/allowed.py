@@ -149,7 +149,7 @@ def _choose(node: Node, part: str | int | None, data: Any, schema: Node) -> Node
         reference = discriminator["mapping"].get(tag) if isinstance(tag, str) else None
         return resolve({"$ref": reference}, schema) if reference else node
     for alternative in node.get("anyOf", ()):
-        candidate = resolve(alternative, schema)
+        candidate = _choose(resolve(alternative, schema), part, data, schema)
         if candidate.get("type") == ("array" if isinstance(part, int) else "object"):
             return candidate
     return node

@@ -22,6 +22,7 @@ from shared.config.models.blocks import MAX_STEPS, Action, Block, Parallel, Step
 from shared.config.models.conditions import Trigger
 from shared.config.models.names import Name, TaskId, TaskPattern
 from shared.config.models.parameters import (
+    MAX_NUMBER,
     MAX_TEXT,
     Parameter,
     parameter_of,
@@ -29,7 +30,12 @@ from shared.config.models.parameters import (
     substituted,
 )
 
-ParameterValue = bool | int | float | Annotated[str, Field(max_length=MAX_TEXT)]
+ParameterValue = (
+    bool
+    | Annotated[int, Field(ge=-int(MAX_NUMBER), le=int(MAX_NUMBER))]
+    | Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+    | Annotated[str, Field(max_length=MAX_TEXT)]
+)
 _TEMPLATES = ("sequence", "recovery")
 """Fields in which `{"$param": name}` may stand."""
 AfterInterruption = Literal["resume", "restart", "fail"]
