@@ -33,7 +33,7 @@ def test_help_is_status_0(arguments: list[str]) -> None:
 
 def test_config_check(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "check", str(files.folder), "--no-machine"]) == 0
-    assert "good (3 task definitions)" in capsys.readouterr().out
+    assert "good (4 task definitions)" in capsys.readouterr().out
     files.change("robot", lambda document: document["axes"][0].update(home=99))
     files.change("rt_schedule", lambda document: document.update(period_us="fast"))
     assert main(["config", "check", str(files.folder), "--no-machine"]) == 78

@@ -11,7 +11,7 @@ from tests.unit.config.conftest import SHIPPED, Files
 def test_config_runs_on_this_machine(files: Files) -> None:
     config = files.load(machine=LinuxMachine())
     assert config.absent == ()
-    assert set(config.tasks) == {"pick_and_place", "demo", "task_*"}
+    assert set(config.tasks) == {"pick_and_place", "demo", "inspect", "task_*"}
 
 
 def test_config_is_for_any_machine(files: Files) -> None:

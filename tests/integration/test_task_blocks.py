@@ -1,0 +1,105 @@
+"""Tasks with blocks, conditions and recovery, from HTTP to the axes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.helpers import unique_instance
+from tests.integration.test_nonrt_process import ANY_TIMING, SERVING, NonRt, started_nonrt
+from tests.processes import Place, started_rt, wait_for, wait_for_state
+
+PART_READY = {"key": "cell.part_ready", "value": True}
+GIVES_UP: dict[str, Any] = {
+    "id": "gives_up",
+    "sequence": {
+        "name": "s",
+        "actions": [
+            {
+                "name": "part",
+                "type": "wait_for",
+                "parameters": {"condition": PART_READY},
+                "timeout_ms": 100,
+                "retries": 1,
+                "on_failure": {"recovery": "note"},
+            }
+        ],
+    },
+    "recovery": {
+        "note": [
+            {
+                "name": "noted",
+                "type": "set_value",
+                "parameters": {"key": "parts.placed", "value": 7},
+            }
+        ]
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def nonrt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NonRt]:
+    place = Place(unique_instance(), tmp_path_factory.mktemp("blocks"))
+    place.environ |= ANY_TIMING
+    path = place.config_dir / "tasks" / "gives_up.json"
+    path.write_text(json.dumps(GIVES_UP))
+    path.chmod(0o640)
+    with started_rt(place) as rt, started_nonrt(place) as running:
+        wait_for_state(place, rt)
+        running.wait_for_status(*SERVING)
+        yield running
+
+
+def start(nonrt: NonRt, task_id: str, **parameters: Any) -> None:
+    body = {"task_id": task_id, "mode": "once", "parameters": parameters}
+    answer = nonrt.request("POST", "/api/v1/task/start", json=body)
+    assert answer.status_code == 202, answer.text
+
+
+def state(nonrt: NonRt, task_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = nonrt.get(f"/api/v1/tasks/{task_id}").json()
+    return found
+
+
+def ended(nonrt: NonRt, task_id: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        found = state(nonrt, task_id)
+        return found if found["status"] not in ("PENDING", "RUNNING") else None
+
+    return wait_for(look, f"the end of {task_id}")
+
+
+def value(nonrt: NonRt, key: str) -> Any:
+    return nonrt.get(f"/api/v1/datastore/{key}").json()["value"]
+
+
+def set_value(nonrt: NonRt, key: str, to: Any) -> None:
+    answer = nonrt.request("PUT", f"/api/v1/datastore/{key}", json={"value": to})
+    assert answer.is_success, answer.text
+
+
+def test_the_inspection_waits_goes_round_and_comes_home(nonrt: NonRt) -> None:
+    set_value(nonrt, "cell.temperature", 80.0)
+    start(nonrt, "inspect", rounds=1, speed=1.0)
+    wait_for(lambda: state(nonrt, "inspect").get("action") == "cool_down", "the wait")
+    set_value(nonrt, "cell.temperature", 20.0)
+    end = ended(nonrt, "inspect")
+    assert end["status"] == "COMPLETED", end
+
+
+def test_a_recovery_runs_and_the_task_fails_with_the_first_error(nonrt: NonRt) -> None:
+    assert value(nonrt, "parts.placed") != 7
+    start(nonrt, "gives_up")
+    end = ended(nonrt, "gives_up")
+    assert (end["status"], end["error"]) == ("FAILED", "ERR_TIMEOUT")
+    assert value(nonrt, "parts.placed") == 7
+
+
+def test_a_value_that_a_step_does_not_take_is_refused(nonrt: NonRt) -> None:
+    body = {"task_id": "inspect", "mode": "once", "parameters": {"speed": 1.5}}
+    answer = nonrt.request("POST", "/api/v1/task/start", json=body)
+    assert answer.status_code == 422
+    assert "at least 0.05 and at most 1" in answer.text
