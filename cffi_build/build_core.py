@@ -20,7 +20,8 @@ from cffi_build.layout_hash import as_c_literal, layout_hash  # noqa: E402
 
 INCLUDE = HERE / "include"
 DECLARATIONS = tuple(
-    INCLUDE / "mxrc" / name for name in ("layout.h", "law.h", "process_image.h", "api.h", "bench.h")
+    INCLUDE / "mxrc" / name
+    for name in ("layout.h", "law.h", "entry.h", "process_image.h", "api.h", "bench.h")
 )
 # Headers that others include by themselves have these lines, which cffi does not read.
 _HEADER_LINES = re.compile(r"^#(pragma|include) .*$", re.MULTILINE)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any, Final
 
+from rt_process.entries import entry_fields
 from rt_process.law import find_law, law_name
 from rt_process.placement import Placement
 from shared.axes import axis_fields
@@ -38,8 +39,6 @@ _DRIVERS: Final = {
     "simulated": DriverKind.SIMULATED,
     "process_image": DriverKind.PROCESS_IMAGE,
 }
-_CRITICALITIES: Final = {"low": 0, "normal": 1, "high": 2}
-_ENTRY_NAME_BYTES: Final = int(ffi.typeof("struct mxrc_entry_config").fields[0][1].type.length)
 
 
 def shape_hash(config: Config) -> int:
@@ -49,7 +48,7 @@ def shape_hash(config: Config) -> int:
     """
     shape = {
         "axes": [[axis.name, axis.unit] for axis in config.robot.axes],
-        "entries": [entry.name for entry in config.rt_schedule.entries],
+        "entries": [[entry.name, entry.run] for entry in config.rt_schedule.entries],
         "law": law_name(config),
         "keys": [
             [key.name, key.type, key.unit, key.writer, key.critical, key.min, key.max]
@@ -108,16 +107,7 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
             "axis": [axis_fields(axis) for axis in config.robot.axes],
             "entry_count": len(schedule.entries),
             "driver": int(_DRIVERS[driver.type]),
-            "entry": [
-                {
-                    "name": from_text(entry.name, _ENTRY_NAME_BYTES),
-                    "period_ns": entry.period_us * 1000,
-                    "phase_ns": entry.phase_us * 1000,
-                    "wcet_ns": round(entry.wcet_us * 1000),
-                    "criticality": _CRITICALITIES[entry.criticality],
-                }
-                for entry in schedule.entries
-            ],
+            "entry": entry_fields(config),
             "simulated_time_constant_s": driver.time_constant_ms / 1000,
             "simulated_inertia": driver.inertia,
             "simulated_damping": driver.damping,

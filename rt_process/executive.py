@@ -45,6 +45,10 @@ class Executive:
             config.law_name = lib.mxrc_name_intern(
                 self._segment, int(RegionId.NAMES_RT), int(NameKind.LAW), config.law.name
             )
+        for entry in config.entry[0 : config.entry_count]:
+            entry.text = lib.mxrc_name_intern(
+                self._segment, int(RegionId.NAMES_RT), int(NameKind.ENTRY), entry.name
+            )
         self._exec = lib.mxrc_exec_new(self._segment, config, error, ERROR_BYTES)
         if self._exec == ffi.NULL:
             raise ExecutiveRefused(to_text(error))

@@ -28,11 +28,11 @@ def find_law(config: Config) -> Any:
         try:
             _LOADED[key] = _load(*key)
         except MxrcError as error:
-            raise _refused(config, ("law", "path"), json.dumps(path), str(error)) from None
+            raise refused(config, "robot", ("law", "path"), json.dumps(path), str(error)) from None
     why = error_buffer()
     count = len(law.parameters)
     if lib.mxrc_law_check(_LOADED[key], count, why, ERROR_BYTES):
-        raise _refused(config, ("law", "parameters"), f"{count} numbers", to_text(why))
+        raise refused(config, "robot", ("law", "parameters"), f"{count} numbers", to_text(why))
     return _LOADED[key]
 
 
@@ -41,8 +41,9 @@ def law_name(config: Config) -> str:
     return to_text(find_law(config).name)
 
 
-def _refused(config: Config, loc: Loc, found: str, why: str) -> ConfigError:
-    file = str(Path(config.directory) / "robot.json")
+def refused(config: Config, stem: str, loc: Loc, found: str, why: str) -> ConfigError:
+    """The problem in that file."""
+    file = str(Path(config.directory) / f"{stem}.json")
     return ConfigError([Problem(file, json_path(loc), found, why)])
 
 

@@ -44,6 +44,7 @@ class RegionId(IntEnum):
     STAGING = lib.MXRC_REGION_STAGING
     ADMIN_REQUEST = lib.MXRC_REGION_ADMIN_REQUEST
     NONRT_DOCUMENT = lib.MXRC_REGION_NONRT_DOCUMENT
+    ENTRIES = lib.MXRC_REGION_ENTRIES
     MEMBER = lib.MXRC_REGION_MEMBER
     LANE = lib.MXRC_REGION_LANE
 
@@ -124,6 +125,26 @@ class SafeCause(IntEnum):
     DRIVER = lib.MXRC_SAFE_DRIVER
     TASK = lib.MXRC_SAFE_TASK
     LEASE = lib.MXRC_SAFE_LEASE
+    ENTRY = lib.MXRC_SAFE_ENTRY
+
+
+class EntryRun(IntEnum):
+    """What a schedule entry runs; all but CODE are stages of every cycle."""
+
+    INPUTS = lib.MXRC_RUN_INPUTS
+    TASKS = lib.MXRC_RUN_TASKS
+    LAW = lib.MXRC_RUN_LAW
+    OUTPUTS = lib.MXRC_RUN_OUTPUTS
+    RECORDS = lib.MXRC_RUN_RECORDS
+    CODE = lib.MXRC_RUN_CODE
+
+
+class Criticality(IntEnum):
+    """What becomes of a schedule entry after a late cycle."""
+
+    LOW = lib.MXRC_CRITICALITY_LOW
+    NORMAL = lib.MXRC_CRITICALITY_NORMAL
+    HIGH = lib.MXRC_CRITICALITY_HIGH
 
 
 class CycleFlag(IntFlag):
@@ -411,6 +432,8 @@ C_NAMES: Final[dict[type[IntEnum] | type[IntFlag], tuple[str, str]]] = {
     RtState: ("mxrc_rt_state", "MXRC_STATE_"),
     RtEvent: ("mxrc_rt_event", "MXRC_RT_"),
     SafeCause: ("mxrc_safe_cause", "MXRC_SAFE_"),
+    EntryRun: ("mxrc_entry_run", "MXRC_RUN_"),
+    Criticality: ("mxrc_criticality", "MXRC_CRITICALITY_"),
     CycleFlag: ("mxrc_cycle_flag", "MXRC_CYCLE_"),
     EventKind: ("mxrc_event_kind", "MXRC_EVENT_"),
     Level: ("mxrc_level", "MXRC_LEVEL_"),

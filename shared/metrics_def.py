@@ -48,6 +48,14 @@ class HistogramDef:
         return [sums[end] for end in self.bucket_ends]
 
 
+def histogram_def(
+    index: int, name: str, help_text: str, scale: float, edges: tuple[float, ...]
+) -> HistogramDef:
+    """Edges must be edges of the stored buckets: two significant digits in ns."""
+    ends = tuple(int(lib.mxrc_histogram_index(round(edge / scale))) + 1 for edge in edges)
+    return HistogramDef(index, name, help_text, scale, edges, ends)
+
+
 @cache
 def _rows() -> tuple[tuple[CounterDef, ...], tuple[HistogramDef, ...]]:
     count = ffi.new("size_t *")
@@ -61,8 +69,7 @@ def _rows() -> tuple[tuple[CounterDef, ...], tuple[HistogramDef, ...]]:
             continue
         scale = float(row.scale)
         edges = tuple(float(edge) for edge in to_text(row.edges).split(","))
-        ends = tuple(int(lib.mxrc_histogram_index(round(edge / scale))) + 1 for edge in edges)
-        histograms.append(HistogramDef(int(row.index), name, to_text(row.help), scale, edges, ends))
+        histograms.append(histogram_def(int(row.index), name, to_text(row.help), scale, edges))
     return tuple(counters), tuple(histograms)
 
 

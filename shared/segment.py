@@ -67,6 +67,7 @@ _STRUCTS: Final = {
     RegionId.LEASE: "struct mxrc_lease",
     RegionId.RT_STATUS: "struct mxrc_rt_status",
     RegionId.RT_METRICS: "struct mxrc_rt_metrics",
+    RegionId.ENTRIES: "struct mxrc_entry_metrics",
     RegionId.NONRT_STATUS: "struct mxrc_nonrt_status",
     RegionId.CONTROL: "struct mxrc_control",
     RegionId.CURSORS: "struct mxrc_cursors",

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "axes.h"
+#include "entries.h"
 #include "error.h"
 #include "exec_commands.h"
 #include "grid.h"
@@ -81,6 +82,7 @@ static void end_slot(struct mxrc_exec *exec)
     mxrc_count(exec, MXRC_COUNTER_CYCLES, 1);
     if (exec->warmup_left == 0)
         mxrc_misses_times(exec);
+    mxrc_entries_settle(exec);
     mxrc_grid_next(exec);
     if (exec->warmup_left > 0)
         exec->warmup_left--;
@@ -107,6 +109,8 @@ int mxrc_exec_cycle(struct mxrc_exec *exec)
         return result;
     }
     exec->now.wake_ns = mxrc_exec_now(exec);
+    exec->now.mark_ns = exec->now.wake_ns;
+    exec->now.longest_ns = exec->now.longest_entry = 0;
     exec->now.driven = 0;
     mxrc_phase(exec, MXRC_AT_WAKE);
     mxrc_live_take(exec);
@@ -117,6 +121,7 @@ int mxrc_exec_cycle(struct mxrc_exec *exec)
     }
 
     read_inputs(exec);
+    mxrc_stage_done(exec, MXRC_RUN_INPUTS);
     mxrc_phase(exec, MXRC_AT_INPUTS);
     mxrc_mailbox_take(exec);
     mxrc_state_settle(exec);
@@ -128,15 +133,20 @@ int mxrc_exec_cycle(struct mxrc_exec *exec)
 
     mxrc_tasks_step(exec);
     mxrc_axes_undriven(exec);
+    mxrc_stage_done(exec, MXRC_RUN_TASKS);
     mxrc_phase(exec, MXRC_AT_TASKS);
     mxrc_law_step(exec);
+    if (exec->law_made)
+        mxrc_stage_done(exec, MXRC_RUN_LAW);
     mxrc_phase(exec, MXRC_AT_LAW);
     mxrc_axes_limit(exec);
     mxrc_phase(exec, MXRC_AT_COMMIT);
     result = commit_outputs(exec);
     if (result)
         return fenced(exec);
+    mxrc_stage_ended(exec, MXRC_RUN_OUTPUTS, exec->now.commit_ns);
     mxrc_phase(exec, MXRC_AT_COMMITTED);
+    mxrc_entries_run(exec);
 
     shut_down(exec);
     mxrc_misses_judge(exec);
@@ -190,6 +200,7 @@ static int recover(struct mxrc_exec *exec, int owner_died)
         clean_start(exec);
     }
     mxrc_grid_enter(exec);
+    mxrc_entries_begin(exec);
     mxrc_log(exec, MXRC_EV_BECAME_PRIMARY, NULL, (double)exec->epoch, exec->segment->member,
              (double)mxrc_load_relaxed(&exec->at.lease->start_count));
     if (owner_died)

@@ -11,6 +11,7 @@
 #include "motion_path.h"
 #include "mxrc/core.h"
 #include "mxrc/driver.h"
+#include "mxrc/entry.h"
 #include "mxrc/law.h"
 #include "watch.h"
 
@@ -63,6 +64,9 @@ struct mxrc_cycle {
     uint32_t slot;
     uint32_t skipped;
     uint32_t flags;
+    uint64_t mark_ns; /* end of the last stage or entry */
+    uint32_t longest_ns;
+    uint32_t longest_entry;
     uint32_t driven; /* axes whose set-point a task has set in this cycle */
 };
 
@@ -71,6 +75,7 @@ struct mxrc_views {
     struct mxrc_lease *lease;
     struct mxrc_rt_status *status;
     struct mxrc_rt_metrics *metrics;
+    struct mxrc_entry_metrics *entries;
     struct mxrc_member *member;
     struct mxrc_state_block *state;
     struct mxrc_program_slot *program;
@@ -113,6 +118,17 @@ struct mxrc_standby {
     uint64_t fenced_ns; /* when the lease was taken from one that had the mutex, 0: not */
     uint32_t owner_died;
     uint32_t reserved;
+};
+
+/* An entry with code of its own. */
+struct mxrc_entry {
+    const struct mxrc_entry_config *config;
+    uint64_t cycles; /* period */
+    uint64_t next;   /* grid index of its next slot */
+    uint32_t slot;   /* of its metrics */
+    uint32_t reserved;
+    double value[MXRC_ENTRY_VALUES]; /* inputs as last read */
+    _Alignas(16) uint8_t state[MXRC_ENTRY_STATE_BYTES];
 };
 
 struct mxrc_exec {
@@ -191,6 +207,17 @@ struct mxrc_exec {
     const struct mxrc_driver *driver;
     void *driver_instance;
     _Alignas(16) uint8_t driver_state[MXRC_DRIVER_STATE_BYTES];
+
+    /* schedule */
+    struct mxrc_entry entry[MXRC_ENTRIES];
+    struct mxrc_entry_input entry_input;
+    uint32_t entry_count;
+    uint32_t late_before; /* the cycle before this one missed its deadline or overran */
+    uint64_t law_cycles;  /* period of the law */
+    uint64_t law_phase;
+    double law_command[MXRC_AXES]; /* what it asked for last */
+    uint32_t law_made;             /* in this cycle */
+    uint32_t entry_text[MXRC_ENTRY_SLOTS];
 
     /* state block */
     const struct mxrc_section *section[MXRC_STATE_SECTIONS];

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "entries.h"
 #include "error.h"
 #include "exec_config.h"
 #include "law_step.h"
@@ -18,6 +19,7 @@ static int find_views(struct mxrc_exec *exec)
     at->lease = mxrc_region(segment, MXRC_REGION_LEASE, NULL);
     at->status = mxrc_region(segment, MXRC_REGION_RT_STATUS, NULL);
     at->metrics = mxrc_region(segment, MXRC_REGION_RT_METRICS, NULL);
+    at->entries = mxrc_region(segment, MXRC_REGION_ENTRIES, NULL);
     at->member = mxrc_region(segment, MXRC_REGION_MEMBER + member, NULL);
     at->state = mxrc_region(segment, MXRC_REGION_STATE, NULL);
     at->program = mxrc_region(segment, MXRC_REGION_PROGRAMS, NULL);
@@ -26,8 +28,8 @@ static int find_views(struct mxrc_exec *exec)
     at->control = mxrc_region(segment, MXRC_REGION_CONTROL, NULL);
     at->data = mxrc_region(segment, MXRC_REGION_DATA_DIRECTORY, NULL);
     at->commands = mxrc_region(segment, MXRC_REGION_COMMANDS, NULL);
-    if (!at->lease || !at->status || !at->metrics || !at->member || !at->state || !at->program ||
-        !at->staging || !at->nonrt || !at->control || !at->data || !at->commands ||
+    if (!at->lease || !at->status || !at->metrics || !at->entries || !at->member || !at->state ||
+        !at->program || !at->staging || !at->nonrt || !at->control || !at->data || !at->commands ||
         mxrc_ring_open(&at->cycles, segment, MXRC_REGION_CYCLE_RING) ||
         mxrc_ring_open(&at->lane, segment, MXRC_REGION_LANE + 2 * member))
         return ENOENT;
@@ -104,7 +106,8 @@ static int set_up(struct mxrc_exec *exec, char *error, size_t error_bytes)
         (result = check_task_laws(exec, error, error_bytes)) != 0 ||
         (result = open_driver(exec, error, error_bytes)) != 0 ||
         (result = mxrc_exec_use_law(exec, law_of(exec), exec->config.law_parameters,
-                                    exec->config.law_parameter_count, error, error_bytes)) != 0)
+                                    exec->config.law_parameter_count, error, error_bytes)) != 0 ||
+        (result = mxrc_entries_prepare(exec, error, error_bytes)) != 0)
         return result;
     if (mxrc_sections_register(exec))
         return mxrc_fail(error, error_bytes, ENOSPC,

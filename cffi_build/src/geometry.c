@@ -102,6 +102,7 @@ uint64_t mxrc_geometry_plan(const struct mxrc_geometry *geometry,
     SINGLE(MXRC_REGION_CLOCK, "clock", MXRC_WRITER_RT, mxrc_clock);
     SINGLE(MXRC_REGION_RT_STATUS, "rt_status", MXRC_WRITER_RT, mxrc_rt_status);
     SINGLE(MXRC_REGION_RT_METRICS, "rt_metrics", MXRC_WRITER_RT, mxrc_rt_metrics);
+    ARRAY(MXRC_REGION_ENTRIES, "entries", MXRC_WRITER_RT, 0, mxrc_entry_metrics, MXRC_ENTRY_SLOTS);
     ARRAY(MXRC_REGION_STATE, "state", MXRC_WRITER_RT, 0, mxrc_state_block, 2);
     ARRAY(MXRC_REGION_PROGRAMS, "programs", MXRC_WRITER_RT, 0, mxrc_program_slot, MXRC_TASKS);
     ARRAY(MXRC_REGION_DATA_RT, "data_rt", MXRC_WRITER_RT, 0, mxrc_data_cell,

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* RUSAGE_THREAD */
 #include <string.h>
 
+#include "entries.h"
 #include "publish.h"
 #include "task.h"
 
@@ -109,6 +110,9 @@ void mxrc_record_publish(struct mxrc_exec *exec)
     }
     add_usage(exec, &record);
     now->end_ns = mxrc_exec_now(exec);
+    mxrc_stage_ended(exec, MXRC_RUN_RECORDS, now->end_ns);
+    record.longest_ns = now->longest_ns;
+    record.longest_entry = (uint16_t)now->longest_entry;
     if (now->end_ns > now->scheduled_ns + exec->config.period_ns)
         now->flags |= MXRC_CYCLE_OVERRUN;
     if (exec->warmup_left > 0)

@@ -25,6 +25,21 @@ static int entry_check(const struct mxrc_exec_config *config, const struct mxrc_
                          "cycle of %llu ns",
                          entry->name, (unsigned long long)entry->period_ns,
                          (unsigned long long)config->period_ns);
+    if (entry->run < MXRC_RUN_CODE && entry->run != MXRC_RUN_LAW &&
+        (entry->period_ns != config->period_ns || entry->phase_ns))
+        return mxrc_fail(error, error_bytes, EINVAL,
+                         "schedule entry %.31s: inputs, tasks, outputs and records run in every "
+                         "cycle; give it the period of the cycle and phase 0",
+                         entry->name);
+    if (entry->run > MXRC_RUN_CODE || entry->criticality > MXRC_CRITICALITY_HIGH)
+        return mxrc_fail(error, error_bytes, EINVAL,
+                         "schedule entry %.31s: there is no run %u or criticality %u", entry->name,
+                         entry->run, entry->criticality);
+    for (const struct mxrc_entry_config *other = config->entry; other < entry; other++)
+        if (entry->run < MXRC_RUN_CODE && other->run == entry->run)
+            return mxrc_fail(error, error_bytes, EINVAL,
+                             "schedule entries %.31s and %.31s are the same stage", other->name,
+                             entry->name);
     if (entry->phase_ns % config->period_ns || entry->phase_ns >= entry->period_ns)
         return mxrc_fail(error, error_bytes, EINVAL,
                          "schedule entry %.31s: its phase of %llu ns is not a multiple of the "

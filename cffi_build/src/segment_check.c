@@ -94,6 +94,7 @@ static int check_regions(const struct mxrc_header *header, const struct mxrc_reg
         {MXRC_REGION_LEASE, sizeof(struct mxrc_lease), 0},
         {MXRC_REGION_RT_STATUS, sizeof(struct mxrc_rt_status), 0},
         {MXRC_REGION_RT_METRICS, sizeof(struct mxrc_rt_metrics), 0},
+        {MXRC_REGION_ENTRIES, 0, sizeof(struct mxrc_entry_metrics)},
         {MXRC_REGION_CYCLE_RING, sizeof(struct mxrc_ring_header), MXRC_SLOT_BYTES},
         {MXRC_REGION_STATE, 0, sizeof(struct mxrc_state_block)},
         {MXRC_REGION_PROGRAMS, 0, sizeof(struct mxrc_program_slot)},

@@ -22,6 +22,28 @@ static uint64_t lane_cursor, cycle_cursor;
 
 #define UNUSED __attribute__((unused))
 
+static int idle_init(void *state, const double *parameters, double dt)
+{
+    (void)state, (void)parameters, (void)dt;
+    return 0;
+}
+
+static int idle_step(void *state, const double *parameters, const struct mxrc_entry_input *input,
+                     double *output)
+{
+    (void)state, (void)parameters, (void)input, (void)output;
+    return 0;
+}
+
+/* A schedule entry that does nothing. */
+UNUSED static const struct mxrc_entry_code entry_idle = {
+    .abi = MXRC_ENTRY_ABI,
+    .bytes = sizeof(struct mxrc_entry_code),
+    .name = "idle",
+    .init = idle_init,
+    .step = idle_step,
+};
+
 static void exec_config_default(void)
 {
     memset(&config, 0, sizeof config);
@@ -47,6 +69,9 @@ static void exec_config_default(void)
     }
 }
 
+/* What the creator writes before a generation is published; NULL: nothing. */
+UNUSED static void (*exec_fill)(struct mxrc_segment *segment);
+
 /* A fresh generation; the one before is unlinked. */
 UNUSED static void exec_segment(void)
 {
@@ -65,9 +90,11 @@ UNUSED static void exec_segment(void)
     geometry.command_slots = 64;
     geometry.staging_slots = 16;
     int created;
-    if (mxrc_segment_open_rt(&rt, fixture_name, fixture_lock, &geometry, &created, error,
-                             sizeof error) ||
-        !created || mxrc_segment_publish(&rt) ||
+    int result = mxrc_segment_open_rt(&rt, fixture_name, fixture_lock, &geometry, &created, error,
+                                      sizeof error);
+    if (result == 0 && created && exec_fill)
+        exec_fill(&rt);
+    if (result || !created || mxrc_segment_publish(&rt) ||
         mxrc_segment_attach(&nonrt, fixture_name, MXRC_ACCESS_NONRT, error, sizeof error)) {
         printf("no segment: %s\n", error);
         exit(EXIT_FAILURE);

@@ -221,6 +221,47 @@ static void test_refused(void)
     refused("inertia (0) must be above 0");
 }
 
+/* The schedule gives the law four cycles: it runs in its slots and its command is held between them. */
+static void test_slower(void)
+{
+    configure();
+    config.entry_count = 1;
+    config.entry[0] = (struct mxrc_entry_config){.name = "law",
+                                                 .run = MXRC_RUN_LAW,
+                                                 .period_ns = 4 * PERIOD,
+                                                 .phase_ns = PERIOD,
+                                                 .criticality = MXRC_CRITICALITY_HIGH};
+    struct mxrc_exec *exec = exec_begun();
+    const struct pid *self = (const void *)exec->law_state;
+    while (exec->now.cycle % 4 != 1)
+        exec_run(exec, 1);
+    uint64_t before = self->steps;
+    exec_run(exec, 400);
+    CHECK_EQUAL(self->steps, before + 100);
+    CHECK(fabs(exec->law_input.dt - 0.004) < 1e-12);
+    push = 0.25;
+    exec_run(exec, 1); /* its slot */
+    push = 0.5;
+    for (int i = 0; i < 3; i++) {
+        exec_run(exec, 1);
+        CHECK(exec->outputs.command[0] == 0.25);
+    }
+    exec_run(exec, 1);
+    CHECK(exec->outputs.command[0] == 0.5);
+    /* Its slot passes in a stall: it runs in the first slot after it. */
+    before = self->steps;
+    while (exec->now.cycle % 4 != 0)
+        exec_run(exec, 1);
+    fake.work_ns = 2 * PERIOD;
+    exec_run(exec, 1);
+    fake.work_ns = 0;
+    CHECK_EQUAL(self->steps, before);
+    exec_run(exec, 1);
+    CHECK_EQUAL(self->steps, before + 1);
+    push = 0;
+    exec_done(exec);
+}
+
 int main(void)
 {
     test_follows();
@@ -228,6 +269,7 @@ int main(void)
     test_bounds();
     test_failure();
     test_stops_in_order();
+    test_slower();
     test_refused();
     return test_summary();
 }

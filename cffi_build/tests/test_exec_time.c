@@ -21,8 +21,10 @@ static int stall(struct mxrc_exec *exec, uint64_t work_ns)
 
 static void test_slots(void)
 {
-    struct mxrc_entry_config two = {.name = "two", .period_ns = 2 * PERIOD};
-    struct mxrc_entry_config three = {.name = "three", .period_ns = 3 * PERIOD};
+    struct mxrc_entry_config two = {
+        .name = "two", .run = MXRC_RUN_CODE, .code = &entry_idle, .period_ns = 2 * PERIOD};
+    struct mxrc_entry_config three = {
+        .name = "three", .run = MXRC_RUN_CODE, .code = &entry_idle, .period_ns = 3 * PERIOD};
     config.entry_count = 2;
     config.entry[0] = two;
     config.entry[1] = three;

@@ -6,14 +6,30 @@ from nonrt_process.context import Context
 from nonrt_process.interfaces import CommandPort, Exemplars, RtStatistics
 from nonrt_process.metric_families import Families
 from nonrt_process.rt_view import RtView, metrics_copy, read_rt, standby_count
+from shared.entries import entry_records
 from shared.enums import RegionId, Role, RtState, SafeCause
-from shared.metrics_def import counters, histograms
+from shared.metrics_def import counters, histogram_def, histograms
 from shared.ring import RingReader
 from shared.segment import Segment
 
 RT = {"process": "rt_process"}
 LABELS = {"mxrc_tracing_spans": "operation", "mxrc_logging_events": "level"}
 """Label that the part after ":" of a counter in metrics.def is a value of."""
+
+
+ENTRY_TIMES = histogram_def(
+    0,
+    "mxrc_rt_entry_seconds",
+    "Execution time of a stage of the cycle or an entry of the schedule",
+    1e-9,
+    (1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 1e-2),
+)
+ENTRY_COUNTS = {
+    "exceeded": ("mxrc_rt_entry_exceeded", "Runs that took longer than declared"),
+    "shed": ("mxrc_rt_entry_shed", "Runs of low criticality left out after a late cycle"),
+    "skipped": ("mxrc_rt_entry_skipped", "Runs whose slot of the time grid was skipped"),
+    "faults": ("mxrc_rt_entry_faults", "Runs that failed"),
+}
 
 
 class RtSource:
@@ -33,6 +49,7 @@ class RtSource:
         if segment is None:
             return
         self._counters(families, segment)
+        self._entries(families, segment)
         self._rings(families, segment)
         view = read_rt(segment)
         if view is None:
@@ -64,6 +81,33 @@ class RtSource:
                 if exemplars is not None and histogram.name == "mxrc_rt_cycle_time_us"
                 else None,
             )
+
+    def _entries(self, families: Families, segment: Segment) -> None:
+        for row in entry_records(segment):
+            name = bytes(row["name"]).decode(errors="replace")
+            if not name:
+                continue
+            labels = {**RT, "entry": name}
+            stored = row["histogram"]
+            buckets = stored["bucket"].tolist()
+            families.histogram(
+                ENTRY_TIMES.name,
+                ENTRY_TIMES.help,
+                ENTRY_TIMES.edges,
+                ENTRY_TIMES.cumulative(buckets),
+                sum(buckets),
+                int(stored["sum_ns"]) * ENTRY_TIMES.scale,
+                labels,
+            )
+            for field, (metric, text) in ENTRY_COUNTS.items():
+                families.counter(metric, text, int(row[field]), labels)
+            if int(row["wcet_ns"]):
+                families.gauge(
+                    "mxrc_rt_entry_declared_seconds",
+                    "Declared worst-case execution time",
+                    int(row["wcet_ns"]) / 1e9,
+                    labels,
+                )
 
     def _rings(self, families: Families, segment: Segment) -> None:
         rings = {"cycles": int(RegionId.CYCLE_RING), "commands": int(RegionId.COMMANDS)}

@@ -12,7 +12,7 @@ from shared.config.configuration import Config
 from shared.config.errors import Loc
 from shared.config.machine import Machine, format_cpu_list
 from shared.config.models.cpu_affinity import ThreadPlacement
-from shared.config.task_checks import task_faults
+from shared.config.task_checks import task_faults, unknown_key
 
 StemFault = tuple[str, Fault]
 """Stem of the file, fault in it."""
@@ -28,6 +28,7 @@ def task_stem(key: str) -> str:
 def file_faults(config: Config) -> Iterator[StemFault]:
     """Rules between files."""
     yield from _affinity_faults(config)
+    yield from _entry_faults(config)
     period_us = config.rt_schedule.period_us
     for key, task in config.tasks.items():
         for fault in task_faults(task, config.robot, config.datastore.by_name, period_us):
@@ -57,6 +58,24 @@ def _affinity_faults(config: Config) -> Iterator[StemFault]:
                 "here or another policy in cpu_affinity.json",
             ),
         )
+
+
+def _entry_faults(config: Config) -> Iterator[StemFault]:
+    """Schedule entries read and write values of the data store."""
+    keys = config.datastore.by_name
+    for index, entry in enumerate(config.rt_schedule.entries):
+        for field, names in (("inputs", entry.inputs), ("outputs", entry.outputs)):
+            for at, name in enumerate(names):
+                place = ("entries", index, field, at)
+                key = keys.get(name)
+                if key is None:
+                    yield "rt_schedule", unknown_key(name, keys)._replace(loc=place)
+                elif key.type != "double":
+                    hint = f"{name} is of type {key.type}"
+                    yield "rt_schedule", Fault(place, "must be a key of type double", hint)
+                elif field == "outputs" and key.writer != "rt":
+                    hint = "entries run on the RT side"
+                    yield "rt_schedule", Fault(place, "must be a key whose writer is rt", hint)
 
 
 def machine_faults(config: Config, machine: Machine) -> Iterator[StemFault]:

@@ -58,6 +58,7 @@ _ELEMENT: Final = {
     RegionId.NAMES_RT: "mxrc_name",
     RegionId.NAMES_NONRT: "mxrc_name",
     RegionId.DATA_DIRECTORY: "mxrc_data_key",
+    RegionId.ENTRIES: "mxrc_entry_metrics",
     RegionId.DATA_RT: "mxrc_data_cell",
     RegionId.DATA_NONRT: "mxrc_data_cell",
 }

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from shared.entries import EntryTimes, entry_times
 from shared.enums import CycleFlag, EventKind, RegionId, SpanOperation, SpanStatus
 from shared.inspector.records import read_cycles, read_events
 from shared.inspector.rows import Reading, cycle_time_us, jitter_us
@@ -86,6 +87,7 @@ class Statistics:
     ring: tuple[Distribution, ...]
     whole: tuple[Distribution, ...]
     actions: tuple[ActionTime, ...]
+    entries: tuple[EntryTimes, ...] = ()
 
 
 def statistics(
@@ -119,6 +121,7 @@ def statistics(
         ),
         whole=tuple(whole_generation(segment)),
         actions=tuple(action_times(segment, since_ns)),
+        entries=tuple(entry_times(segment)),
     )
 
 

@@ -205,8 +205,6 @@ enum mxrc_overrun_policy {
 enum mxrc_safe_action { MXRC_SAFE_HOLD = 0, MXRC_SAFE_RAMP = 1, MXRC_SAFE_GOTO = 2 };
 enum mxrc_driver_kind { MXRC_DRIVER_SIMULATED = 1, MXRC_DRIVER_PROCESS_IMAGE = 2 };
 
-#define MXRC_ENTRIES 32
-
 struct mxrc_axis_config {
     char name[32];
     double position_min;
@@ -225,8 +223,16 @@ struct mxrc_entry_config {
     uint64_t period_ns;
     uint64_t phase_ns;
     uint64_t wcet_ns;
-    uint32_t criticality;
-    uint32_t reserved;
+    uint32_t criticality; /* enum mxrc_criticality */
+    uint32_t run;         /* enum mxrc_entry_run */
+    uint32_t text;        /* its name interned, for the log; 0: none */
+    uint32_t parameter_count;
+    const struct mxrc_entry_code *code; /* of MXRC_RUN_CODE; must stay where it is */
+    double parameters[MXRC_ENTRY_PARAMETERS];
+    uint32_t input_count;
+    uint32_t output_count;
+    uint32_t input[MXRC_ENTRY_VALUES];  /* handles of data-store keys of type double */
+    uint32_t output[MXRC_ENTRY_VALUES]; /* the same, written by RT */
 };
 
 struct mxrc_exec_config {
@@ -284,6 +290,15 @@ int mxrc_law_load(const char *path, const char *symbol, const struct mxrc_law **
 /* 0, or EINVAL with what of the law, or of its number of parameters, does not fit. */
 int mxrc_law_check(const struct mxrc_law *law, uint32_t parameter_count, char *error,
                    size_t error_bytes);
+
+/* ---- schedule entries: see entry.h ---- */
+
+/* As mxrc_law_load. */
+int mxrc_entry_load(const char *path, const char *symbol, const struct mxrc_entry_code **code,
+                    char *error, size_t error_bytes);
+/* 0, or EINVAL with what of the code, or of the numbers of its parameters and values, does not fit. */
+int mxrc_entry_check(const struct mxrc_entry_code *code, uint32_t parameters, uint32_t inputs,
+                     uint32_t outputs, char *error, size_t error_bytes);
 
 /* What a checkpoint says about a machine whose segment is gone. */
 struct mxrc_exec_restore {

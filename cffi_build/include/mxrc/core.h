@@ -7,6 +7,7 @@
 
 #include "mxrc/layout.h"
 
+#include "mxrc/entry.h"
 #include "mxrc/law.h"
 
 #include "mxrc/process_image.h"

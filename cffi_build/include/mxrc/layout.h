@@ -70,7 +70,9 @@ enum mxrc_region_id {
         17, /* mxrc_program_slot[]: compiled tasks on their way to RT; writer Non-RT */
     MXRC_REGION_ADMIN_REQUEST = 18,  /* mxrc_document: Non-RT asks RT's main thread */
     MXRC_REGION_NONRT_DOCUMENT = 19, /* mxrc_document: ports in force, health, for the tools */
-    MXRC_REGION_MEMBER = 24,         /* ..31 mxrc_member, one per attached RT process */
+    MXRC_REGION_ENTRIES =
+        20, /* mxrc_entry_metrics[MXRC_ENTRY_SLOTS]: what the cycle's time goes into */
+    MXRC_REGION_MEMBER = 24, /* ..31 mxrc_member, one per attached RT process */
     MXRC_REGION_LANE =
         32 /* ..47 mxrc_ring_header + mxrc_event[]; lane 2m: RT thread of member m, 2m+1: its main thread */
 };
@@ -229,8 +231,10 @@ struct mxrc_cycle_record {
     uint16_t voluntary_switches;
     uint16_t involuntary_switches;
     uint16_t cpu;
-    uint16_t axes; /* how many of the following are meant */
-    uint64_t reserved;
+    uint16_t axes;          /* how many of the following are meant */
+    uint32_t longest_ns;    /* of the entry that took longest in this cycle; saturating */
+    uint16_t longest_entry; /* its slot among the entry metrics + 1; 0: not known */
+    uint16_t reserved;
     float setpoint[MXRC_AXES];
     float position[MXRC_AXES];
     float velocity[MXRC_AXES];
@@ -334,7 +338,8 @@ enum mxrc_safe_cause {
     MXRC_SAFE_OVERRUN = 4,
     MXRC_SAFE_DRIVER = 5,
     MXRC_SAFE_TASK = 6,
-    MXRC_SAFE_LEASE = 7 /* the lease has run out */
+    MXRC_SAFE_LEASE = 7, /* the lease has run out */
+    MXRC_SAFE_ENTRY = 8  /* a schedule entry of high criticality failed */
 };
 
 /* Writer: RT thread of the PRIMARY. Single words are stored relaxed unless stated. */
@@ -388,6 +393,43 @@ struct mxrc_rt_metrics {
     uint64_t reserved[34];
     struct mxrc_histogram
         histogram[MXRC_HISTOGRAMS]; /* index: enum mxrc_histogram_id of metrics.def */
+};
+
+#define MXRC_ENTRIES 32
+#define MXRC_ENTRY_SLOTS 37 /* the stages, then MXRC_ENTRIES of the configuration */
+
+/* What a schedule entry runs, in the order of the cycle. The first five are the executive's own stages: each is measured in every
+ * cycle, in the slot of its number, whether or not the schedule names it. */
+enum mxrc_entry_run {
+    MXRC_RUN_INPUTS = 0,  /* the driver's inputs */
+    MXRC_RUN_TASKS = 1,   /* commands, state machine, tasks */
+    MXRC_RUN_LAW = 2,     /* the control law */
+    MXRC_RUN_OUTPUTS = 3, /* limits and commit */
+    MXRC_RUN_RECORDS = 4, /* log, state block, status, cycle record */
+    MXRC_RUN_CODE = 5     /* a function of the user's own, after the commit */
+};
+
+enum mxrc_criticality {
+    MXRC_CRITICALITY_LOW = 0,    /* shed in the cycle after a late one */
+    MXRC_CRITICALITY_NORMAL = 1, /* a run whose slot was skipped is left out */
+    MXRC_CRITICALITY_HIGH =
+        2 /* a run whose slot was skipped is made up for in the next; a failure is a fault */
+};
+
+/* One entry. Writer: RT thread of the PRIMARY; the description before its first cycle, counters relaxed. */
+struct mxrc_entry_metrics {
+    char name[32]; /* empty: slot not used */
+    uint64_t period_ns;
+    uint64_t phase_ns;
+    uint64_t wcet_ns;     /* declared, 0: not */
+    uint32_t run;         /* enum mxrc_entry_run */
+    uint32_t criticality; /* enum mxrc_criticality */
+    uint64_t exceeded;    /* runs that took longer than declared */
+    uint64_t shed;        /* runs left out after a late cycle */
+    uint64_t skipped;     /* runs whose slot was skipped */
+    uint64_t faults;      /* runs that failed */
+    uint64_t reserved[4];
+    struct mxrc_histogram histogram; /* execution times */
 };
 
 /* ---- 4. State block ------------------------------------------------------------------------------------------ */

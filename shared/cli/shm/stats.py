@@ -24,6 +24,19 @@ _COLUMNS: Final = {
     "p999_us": "p99.9",
     "max_us": "max",
 }
+_ENTRIES: Final = {
+    "name": "entry",
+    "period_us": "period us",
+    "runs": "runs",
+    "mean_us": "mean us",
+    "p99_us": "p99 us",
+    "max_us": "max us",
+    "wcet_us": "declared us",
+    "exceeded": "exceeded",
+    "shed": "shed",
+    "skipped": "skipped",
+    "faults": "failed",
+}
 _ACTIONS: Final = {
     "task": "task",
     "action": "action",
@@ -79,6 +92,9 @@ def _show(found: Any) -> None:
     for name in ("wakeup_latency", "cycle_time"):
         if name in chosen:
             _histogram(chosen[name])
+    typer.echo("")
+    rows = [_rounded(one._asdict()) for one in found.entries]
+    print_rows(rows, _ENTRIES, title="execution times of stages and schedule entries")
     if found.actions:
         typer.echo("")
         print_rows(

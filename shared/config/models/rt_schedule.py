@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from shared.config.base import ConfigFile, ConfigModel, Fault, refuse, setting
-from shared.config.models.names import ShortName
+from shared.config.models.names import Name, ShortName
 
 MAX_SLOTS = 65_536
 """Bound on the slots of a major frame: it is a table in shared memory."""
@@ -46,6 +46,49 @@ class ScheduleEntry(ConfigModel):
         meaning="Name in logs, metrics and the inspector.",
         trouble="Two entries of one name are refused.",
     )
+    run: Literal["inputs", "tasks", "law", "outputs", "records", "c"] = setting(
+        "c",
+        meaning=(
+            "c: a function of your own in a shared object (docs/schedule.md); law: the control "
+            "law; inputs, tasks, outputs, records: that part of every cycle, to declare its time."
+        ),
+        trouble=(
+            "Only c, and a law that commands efforts, may have a period longer than the cycle's; "
+            "each of the others may be named once."
+        ),
+    )
+    path: str | None = setting(
+        None,
+        min_length=1,
+        max_length=4000,
+        meaning="c: the shared object; relative to the folder of the configuration.",
+        trouble="A file that group or others may write, or that belongs to somebody else, is "
+        "refused: it runs on the real-time thread.",
+    )
+    symbol: str | None = setting(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,126}$",
+        meaning="c: name of the struct mxrc_entry_code in it.",
+        trouble="A symbol that the file does not have is refused.",
+    )
+    parameters: tuple[float, ...] = setting(
+        (),
+        max_length=16,
+        meaning="c: its parameters, in the order and units that it states.",
+        trouble="Another number of them than it takes is refused.",
+    )
+    inputs: tuple[Name, ...] = setting(
+        (),
+        max_length=8,
+        meaning="c: data-store keys of type double that it reads, in its order.",
+        trouble="Another number of them than it takes is refused.",
+    )
+    outputs: tuple[Name, ...] = setting(
+        (),
+        max_length=8,
+        meaning="c: data-store keys of type double that it writes, in its order; writer rt.",
+        trouble="A value outside the limits of its key is a failure of the entry.",
+    )
     period_us: int = setting(
         ge=100,
         le=60_000_000,
@@ -67,9 +110,27 @@ class ScheduleEntry(ConfigModel):
     )
     criticality: Literal["low", "normal", "high"] = setting(
         "normal",
-        meaning="What an overrun of this entry means for the others.",
-        trouble="high everywhere says nothing.",
+        meaning=(
+            "After a late cycle: low is left out once; normal loses the run whose slot was "
+            "skipped; high makes up for it in the next slot, and its failure enters SAFE_MODE."
+        ),
+        trouble="high everywhere: after an overrun all of them meet in one slot.",
     )
+
+    def faults(self) -> list[Fault]:
+        """Rules between the fields of one entry."""
+        if self.run == "c":
+            needed = {"path": self.path, "symbol": self.symbol}
+            return [
+                Fault((name,), "must be given with run c")
+                for name, value in needed.items()
+                if value is None
+            ]
+        return [
+            Fault((name,), f"must be left out with run {self.run}")
+            for name in ("path", "symbol", "parameters", "inputs", "outputs")
+            if getattr(self, name)
+        ]
 
 
 class RtScheduleConfig(ConfigFile):
@@ -139,7 +200,7 @@ class RtScheduleConfig(ConfigFile):
     entries: tuple[ScheduleEntry, ...] = setting(
         (),
         max_length=32,
-        meaning="Work with periods of its own; the executive's own work is not listed.",
+        meaning="Work with periods of its own, and declared times of the cycle's own parts.",
         trouble="See the fields of an entry.",
     )
 
@@ -182,6 +243,8 @@ class RtScheduleConfig(ConfigFile):
             if entry.name in names:
                 faults.append(Fault((*place, "name"), "must be a name that no other entry has"))
             names.add(entry.name)
+            faults += [fault._replace(loc=place + fault.loc) for fault in entry.faults()]
+            faults += self._stage_faults(index, entry)
             for field in ("period_us", "phase_us"):
                 if getattr(entry, field) % self.period_us:
                     faults.append(
@@ -193,6 +256,23 @@ class RtScheduleConfig(ConfigFile):
                 faults.append(
                     Fault((*place, "phase_us"), f"must be below its period_us ({entry.period_us})")
                 )
+        return faults
+
+    def _stage_faults(self, index: int, entry: ScheduleEntry) -> list[Fault]:
+        if entry.run == "c":
+            return []
+        place = ("entries", index)
+        faults = []
+        if any(other.run == entry.run for other in self.entries[:index]):
+            faults.append(Fault((*place, "run"), "must be a part that no other entry names"))
+        if entry.run != "law" and entry.period_us != self.period_us:
+            faults.append(
+                Fault(
+                    (*place, "period_us"),
+                    f"must be period_us ({self.period_us}) with run {entry.run}",
+                    "this part runs in every cycle",
+                )
+            )
         return faults
 
     def _frame_faults(self) -> list[Fault]:

@@ -17,8 +17,13 @@ def _rt(**fields: Any) -> dict[str, Any]:
     return {"rt_process": {"isolation_mode": "NONE", **fields}}
 
 
+def _stage(run: str, **fields: Any) -> dict[str, Any]:
+    return {"name": "one", "run": run, "period_us": 1000, "wcet_us": 10, **fields}
+
+
 def _entry(**fields: Any) -> dict[str, Any]:
-    return {"name": "servo", "period_us": 1000, "wcet_us": 100, **fields}
+    code = {"path": "filter.so", "symbol": "filter"}
+    return {"name": "servo", **code, "period_us": 1000, "wcet_us": 100, **fields}
 
 
 def _axis(**fields: Any) -> dict[str, Any]:
@@ -133,6 +138,21 @@ def _key(**fields: Any) -> dict[str, Any]:
             "a multiple",
         ),
         ("rt_schedule", {"entries": [_entry(phase_us=1000)]}, "entries[0].phase_us", "below"),
+        ("rt_schedule", {"entries": [_entry(path=None)]}, "entries[0].path", "with run c"),
+        ("rt_schedule", {"entries": [_stage("law", symbol="x")]}, "entries[0].symbol", "left out"),
+        (
+            "rt_schedule",
+            {"entries": [_stage("law"), _stage("law", name="two")]},
+            "entries[1].run",
+            "no other",
+        ),
+        (
+            "rt_schedule",
+            {"entries": [_stage("tasks", period_us=2000)]},
+            "entries[0].period_us",
+            "every cycle",
+        ),
+        ("rt_schedule", {"entries": [_entry(inputs=["none"])]}, "entries[0].inputs[0]", "datastore.json"),
         ("rt_schedule", {"entries": [_entry(wcet_us=901)]}, "entries", "slot 0 of 1 needs 901 us"),
         (
             "rt_schedule",

@@ -175,6 +175,24 @@ def test_every_name_of_the_contract_with_its_process(full: tuple[Segment, Applic
     assert {"configured_cores", "isolation_mode"} <= set(cores)
 
 
+def test_entries_by_name_where_there_are_some(full: tuple[Segment, Application]) -> None:
+    rt, app = full
+    entries = rt.struct(RegionId.ENTRIES)
+    entries[7].name = b"wear"
+    entries[7].wcet_ns = 50_000
+    entries[7].exceeded = 3
+    for value in (1_000, 60_000):
+        lib.mxrc_histogram_add(ffi.addressof(entries[7].histogram), value)
+    found = samples(client_of(app).get("/metrics").text)
+    key = (("entry", "wear"), ("process", "rt_process"))
+    assert found["mxrc_rt_entry_exceeded_total", key] == 3
+    assert found["mxrc_rt_entry_seconds_count", key] == 2
+    assert found["mxrc_rt_entry_seconds_sum", key] == pytest.approx(61e-6)
+    assert found["mxrc_rt_entry_seconds_bucket", (*key[:1], ("le", "5e-05"), *key[1:])] == 1
+    assert found["mxrc_rt_entry_declared_seconds", key] == pytest.approx(50e-6)
+    assert {dict(labels).get("entry") for _, labels in found} == {None, "wear"}
+
+
 def test_counters_come_from_the_segment(full: tuple[Segment, Application]) -> None:
     rt, app = full
     fill(rt, app)
