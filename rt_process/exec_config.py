@@ -49,6 +49,9 @@ def shape_hash(config: Config) -> int:
     shape = {
         "axes": [[axis.name, axis.unit] for axis in config.robot.axes],
         "entries": [[entry.name, entry.run] for entry in config.rt_schedule.entries],
+        "values": [  # what cannot be loaded is refused here: there is no segment yet
+            [entry["input"], entry["output"]] for entry in entry_fields(config)
+        ],
         "law": law_name(config),
         "keys": [
             [key.name, key.type, key.unit, key.writer, key.critical, key.min, key.max]

@@ -150,9 +150,14 @@ def _key(**fields: Any) -> dict[str, Any]:
             "rt_schedule",
             {"entries": [_stage("tasks", period_us=2000)]},
             "entries[0].period_us",
-            "every cycle",
+            "with run tasks",
         ),
-        ("rt_schedule", {"entries": [_entry(inputs=["none"])]}, "entries[0].inputs[0]", "datastore.json"),
+        (
+            "rt_schedule",
+            {"entries": [_entry(inputs=["none"])]},
+            "entries[0].inputs[0]",
+            "datastore.json",
+        ),
         ("rt_schedule", {"entries": [_entry(wcet_us=901)]}, "entries", "slot 0 of 1 needs 901 us"),
         (
             "rt_schedule",
