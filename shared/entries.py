@@ -36,7 +36,9 @@ class EntryTimes(NamedTuple):
 
 def entry_records(segment: Segment) -> Records:
     """(SLOTS,) copy of the entry metrics."""
-    return struct_view(segment, RegionId.ENTRIES, "struct mxrc_entry_metrics", count=SLOTS).copy()
+    view = struct_view(segment, RegionId.ENTRIES, "struct mxrc_entry_metrics", count=SLOTS)
+    records: Records = view.copy()
+    return records
 
 
 def entry_names(segment: Segment) -> dict[int, str]:
