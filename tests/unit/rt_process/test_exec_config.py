@@ -5,10 +5,11 @@ from typing import Any
 from rt_process.exec_config import make_exec_config, make_geometry, make_live, shape_hash
 from rt_process.placement import Placement
 from shared.core import ffi
-from shared.enums import OverrunPolicy, SafeAction, WaitMode
+from shared.enums import EntryRun, OverrunPolicy, SafeAction, WaitMode
 from tests.unit.config.conftest import Files
 
 PLACEMENT = Placement("SCHED_FIFO", 80, (1, 65), (0,), "NONE")
+VISION = {"name": "vision", "run": "law"}
 
 
 def test_values_reach_c_in_its_units(files: Files) -> None:
@@ -17,7 +18,7 @@ def test_values_reach_c_in_its_units(files: Files) -> None:
             "deadline_percent": 80,
             "overrun_policy": "rebase",
             "wait": {"mode": "hybrid", "spin_margin_us": 250},
-            "entries": [{"name": "vision", "period_us": 4000, "phase_us": 1000, "wcet_us": 12.5}],
+            "entries": [{**VISION, "period_us": 4000, "phase_us": 1000, "wcet_us": 12.5}],
         }
 
     files.change("rt_schedule", edit)
@@ -33,6 +34,7 @@ def test_values_reach_c_in_its_units(files: Files) -> None:
     assert (made.axis[1].home, made.axis[1].safe_action) == (-0.6, SafeAction.RAMP)
     assert made.entry_count == 1
     entry = made.entry[0]
+    assert entry.run == EntryRun.LAW
     assert (entry.period_ns, entry.phase_ns, entry.wcet_ns) == (4_000_000, 1_000_000, 12_500)
     assert made.simulated_time_constant_s == 0.02
     assert ffi.string(made.thread_name) == b"rt-main"
@@ -75,7 +77,7 @@ def test_the_longest_names_that_are_allowed_fit(files: Files) -> None:
     for path in (files.folder / "tasks").iterdir():
         path.unlink()
     files.change("robot", lambda document: document["axes"][2].update(name="a" * 31))
-    entry = {"name": "e" * 31, "period_us": 1000, "wcet_us": 1}
+    entry = {"name": "e" * 31, "run": "law", "period_us": 1000, "wcet_us": 1}
     files.change("rt_schedule", lambda document: document.update(entries=[entry]))
     made = make_exec_config(files.load(), PLACEMENT)
     assert ffi.string(made.axis[2].name) == b"a" * 31
