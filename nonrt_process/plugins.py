@@ -25,6 +25,7 @@ LATER: Final = (
     "nonrt_process.traces.plugin",
     "nonrt_process.tasks.plugin",
     "nonrt_process.checkpoints.plugin",
+    "nonrt_process.incidents.plugin",
     "nonrt_process.failover.plugin",
     "nonrt_process.metrics.plugin",
     "nonrt_process.api.plugin",

@@ -13,6 +13,7 @@ from shared.anchors import Anchors
 from shared.documents import read_primary_document
 from shared.inspector.records import Cycles, Events, read_cycles, read_events
 from shared.inspector.rows import Reading
+from shared.layout import Records
 from shared.segment import Segment
 
 Columns = dict[str, Sequence[Any]]
@@ -50,14 +51,27 @@ def record(instance: str, segment: Segment, last: int | None, since_ns: int) -> 
     if last is not None and len(cycles.records):
         since_ns = max(since_ns, int(cycles.records[0]["wake_ns"]))
     events: Events = read_events(segment, None, since_ns)
+    lost = cycles.lost + events.lost
+    return make_recording(instance, segment, cycles.records, events.records, events.lanes, lost)
+
+
+def make_recording(
+    instance: str,
+    segment: Segment,
+    cycles: Records,
+    events: Records,
+    lanes: npt.NDArray[np.uint8],
+    lost: int,
+) -> Recording:
+    """Of records that were read: (n,) cycles, (m,) events and the lane of each."""
     reading, anchors = Reading(segment), Anchors(segment)
-    spans = reading.span_columns(events.records, events.lanes)
+    spans = reading.span_columns(events, lanes)
 
     def realtime(columns: Columns) -> npt.NDArray[np.uint64]:
         return anchors.realtime_array(np.array(columns["time_ns"], np.uint64))
 
-    cycle_columns = reading.cycle_columns(cycles.records)
-    event_columns = reading.event_columns(events.records, events.lanes)
+    cycle_columns = reading.cycle_columns(cycles)
+    event_columns = reading.event_columns(events, lanes)
     return Recording(
         instance=instance,
         generation=segment.generation,
@@ -69,7 +83,7 @@ def record(instance: str, segment: Segment, last: int | None, since_ns: int) -> 
         cycle_times=realtime(cycle_columns),
         event_times=realtime(event_columns),
         span_times=realtime(spans),
-        lost=cycles.lost + events.lost,
+        lost=lost,
     )
 
 

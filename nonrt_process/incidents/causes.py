@@ -1,0 +1,107 @@
+"""Why a cycle was late: from its record, the one before it, and what the kernel says.
+
+What the record proves is stated; what only fits is `inferred` and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.enums import CycleFlag
+
+WOKE_LATE: Final = "woke late"
+WORKED_LONG: Final = "worked long"
+LATE: Final = int(CycleFlag.DEADLINE_MISS | CycleFlag.OVERRUN)
+FIRST: Final = int(CycleFlag.FIRST)
+_MISS: Final = int(CycleFlag.DEADLINE_MISS)
+_NEAR: Final = 0.2
+_STOLEN: Final = 0.5
+_LEAST_PAUSE_NS: Final = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """deadline_ns and period_ns of the cycle; names: of entries, as records number them.
+
+    throttle_pause_ns: how long the kernel keeps real-time threads off a CPU that they used up, 0:
+    never. stolen_ns: what the hypervisor took from all CPUs together around the cycle.
+    usage: faults and switches were read.
+    """
+
+    deadline_ns: int
+    period_ns: int
+    names: Mapping[int, str]
+    throttle_pause_ns: int = 0
+    stolen_ns: int = 0
+    usage: bool = False
+
+
+def is_late(flags: int) -> bool:
+    """Whether a cycle missed its deadline or overran."""
+    return bool(flags & LATE)
+
+
+def explain(record: Any, before: Any | None, at: Circumstances) -> dict[str, Any]:
+    """Of one late cycle: causes, the part that took longest, facts, what is inferred.
+
+    record, before: of the cycle dtype; times in us in the answer.
+    """
+    scheduled, wake, end = (int(record[name]) for name in ("scheduled_ns", "wake_ns", "end_ns"))
+    missed = bool(int(record["flags"]) & _MISS)
+    finished, limit = (int(record["commit_ns"]), at.deadline_ns) if missed else (end, at.period_ns)
+    jitter, work = wake - scheduled, finished - wake
+    causes = [
+        name for name, took in ((WOKE_LATE, jitter), (WORKED_LONG, work)) if took > limit
+    ] or [WOKE_LATE if jitter > work else WORKED_LONG]  # neither alone: the larger part
+    longest = int(record["longest_entry"])
+    facts = _facts(record, before, at)
+    return {
+        "cycle": int(record["cycle"]),
+        "missed": missed,
+        "late_us": (finished - scheduled - limit) / 1e3,
+        "causes": causes,
+        "woke_late_us": jitter / 1e3,
+        "worked_us": (end - wake) / 1e3,
+        "entry": at.names.get(longest, "") if WORKED_LONG in causes else "",
+        "entry_us": int(record["longest_ns"]) / 1e3,
+        "facts": facts,
+        "inferred": _inferred(jitter, end - wake, causes, at),
+    }
+
+
+def _facts(record: Any, before: Any | None, at: Circumstances) -> list[str]:
+    facts = []
+    if before is not None and int(before["cpu"]) != int(record["cpu"]):
+        facts.append(f"moved from CPU {int(before['cpu'])} to {int(record['cpu'])}")
+    if not at.usage:
+        return facts
+    for field, text in (
+        ("minor_faults", "minor page faults"),
+        ("major_faults", "major page faults"),
+        ("involuntary_switches", "involuntary context switches"),
+    ):
+        if int(record[field]):
+            facts.append(f"{int(record[field])} {text}")
+    if int(record["voluntary_switches"]) > 1:  # one is the sleep
+        facts.append(f"{int(record['voluntary_switches'])} voluntary context switches")
+    return facts
+
+
+def _inferred(jitter: int, work: int, causes: list[str], at: Circumstances) -> list[str]:
+    delay = jitter if WOKE_LATE in causes else work
+    if delay < _LEAST_PAUSE_NS:
+        return []
+    found = []
+    pause = at.throttle_pause_ns
+    if pause and abs(delay - pause) <= _NEAR * pause:
+        found.append(
+            f"real-time throttling: the delay is that of its pause ({pause / 1e6:g} ms); see "
+            "`mxrc doctor`"
+        )
+    if at.stolen_ns >= _STOLEN * delay:
+        found.append(
+            f"a pause of the virtual machine: the hypervisor took {at.stolen_ns / 1e6:g} ms"
+        )
+    return found

@@ -1,0 +1,54 @@
+"""Late cycles injected into the real processes: each with its cause."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from shared import incident_file
+from tests.integration.test_nonrt_process import started_nonrt
+from tests.integration.test_schedule import build, burner, set_schedule
+from tests.processes import Place, started_rt, wait_for, wait_for_state
+
+WAIT_S = 20.0
+
+
+def incident(place: Place, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The first late cycle of that kind."""
+    folder = place.folder / "data" / incident_file.FOLDER
+    found: list[dict[str, Any]] = []
+
+    def look() -> bool:
+        for path in incident_file.files(folder, place.instance):
+            found.extend(filter(wanted, incident_file.read(path).head["late"]))
+        return bool(found)
+
+    wait_for(look, "the incident", WAIT_S)
+    return found[0]
+
+
+def test_a_long_entry_is_named(place: Place) -> None:
+    slow = burner(build(place.folder), parameters=[30_000], period_us=2_000_000, phase_us=0)
+    set_schedule(place, slow)
+    with started_nonrt(place), started_rt(place) as rt:
+        wait_for_state(place, rt)
+        found = incident(place, lambda late: late["entry"] == "burning")
+        assert found["causes"] == ["worked long"]
+        assert found["entry_us"] >= 30_000
+
+
+def test_a_stopped_process_woke_late(place: Place) -> None:
+    with started_nonrt(place), started_rt(place) as rt:
+        segment = wait_for_state(place, rt)
+        wait_for(lambda: segment.rt_status.cycles_run > 300, "cycles")
+        for _ in range(5):  # now and then it is stopped while it works
+            os.kill(rt.process.pid, signal.SIGSTOP)
+            time.sleep(0.05)
+            os.kill(rt.process.pid, signal.SIGCONT)
+            time.sleep(0.05)
+        found = incident(place, lambda late: late["woke_late_us"] > 30_000)
+        assert "woke late" in found["causes"]
+        assert found["entry"] == ""
