@@ -18,7 +18,16 @@ from nonrt_process.interfaces import (
 )
 from shared.commands import CommandQueue, CommandQueueFull, CommandTrace
 from shared.datastore import DataStore
-from shared.enums import CommandKind, EventKind, RegionId, Result, RtEvent, RtState, name_of
+from shared.enums import (
+    CommandKind,
+    EventKind,
+    NameKind,
+    RegionId,
+    Result,
+    RtEvent,
+    RtState,
+    name_of,
+)
 from shared.names import Names
 from shared.ring import RingReader
 from shared.segment import process_alive
@@ -77,6 +86,40 @@ class RtCommandPort:
         if reply.result != Result.OK:
             state = name_of(RtState, reply.state)
             raise Refused(f"{event.name} is not possible in RT state {state}", reply.result)
+        return reply
+
+    def call_task(
+        self,
+        kind: CommandKind,
+        execution_id: int,
+        trace: TraceContext | None = None,
+        timeout_s: float = 2.0,
+    ) -> Reply:
+        reply = self._call(
+            lambda producer: producer.queue.send(
+                kind, execution_id=execution_id, trace=_trace(trace)
+            ),
+            timeout_s,
+        )
+        if reply.result != Result.OK:
+            raise Refused(f"RT does not run execution {execution_id} any more", reply.result)
+        return reply
+
+    def call_bus_event(
+        self, topic: str, value: float, trace: TraceContext | None = None, timeout_s: float = 2.0
+    ) -> Reply:
+        def send(producer: _Producer) -> int:
+            # A topic that no program has named is no name: nobody listens, and none is made.
+            key = producer.names.find(NameKind.TOPIC, topic)
+            if key is None:
+                raise Refused(f"no running task listens to topic {topic!r}", Result.ERR_UNKNOWN)
+            return producer.queue.send(
+                CommandKind.BUS_EVENT, key=key, args=(value,), trace=_trace(trace)
+            )
+
+        reply = self._call(send, timeout_s)
+        if reply.result != Result.OK:
+            raise Refused(f"no running task listens to topic {topic!r}", reply.result)
         return reply
 
     def call_noop(self, timeout_s: float = 2.0) -> Reply:

@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from shared.datastore import Key
-from shared.enums import NameKind, Result, RtEvent, RtState
+from shared.enums import CommandKind, NameKind, Result, RtEvent, RtState
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -74,6 +74,12 @@ class TaskEnded(Problem):
     """The task has a final status: there is nothing to cancel."""
 
     status, title = 409, "Task has ended"
+
+
+class TaskNotBegun(Problem):
+    """The task is accepted and RT has not got it yet: there is nothing to pause."""
+
+    status, title = 409, "Task has not begun"
 
 
 class InvalidTask(Problem):
@@ -170,6 +176,20 @@ class CommandPort(Protocol):
         self, event: RtEvent, trace: TraceContext | None = None, timeout_s: float = 2.0
     ) -> Reply:
         """Send an RT state event and wait for RT's answer. Raises Refused, RtNoReply."""
+
+    def call_task(
+        self,
+        kind: CommandKind,
+        execution_id: int,
+        trace: TraceContext | None = None,
+        timeout_s: float = 2.0,
+    ) -> Reply:
+        """TASK_PAUSE or TASK_RESUME, and RT's answer. Raises Refused (unknown), RtNoReply."""
+
+    def call_bus_event(
+        self, topic: str, value: float, trace: TraceContext | None = None, timeout_s: float = 2.0
+    ) -> Reply:
+        """Give an event to the executions that listen to its topic. Raises Refused, RtNoReply."""
 
     def call_noop(self, timeout_s: float = 2.0) -> Reply:
         """A round trip that changes nothing. Raises RtNoReply."""

@@ -57,6 +57,22 @@ class Names:
         self._ids[key] = found
         return found
 
+    def find(self, kind: NameKind, text: str) -> int | None:
+        """Id of a name of the Non-RT table that was interned before; None: it was not.
+
+        Unlike `intern` it takes up no room, whatever the texts that come in.
+        """
+        key = (int(kind), text)
+        known = self._ids.get(key)
+        if known is not None:
+            return known
+        for name_id in range(1, self.count(RegionId.NAMES_NONRT) + 1):
+            entry = lib.mxrc_name_find(self._raw, name_id)
+            if entry != ffi.NULL and entry.kind == int(kind) and to_text(entry.text) == text:
+                self._ids[key] = name_id
+                return name_id
+        return None
+
     def resolve(self, name_id: int) -> str:
         """Text of an id; "" for 0, "#<id>" for one that the tables do not have."""
         known = self._texts.get(name_id)

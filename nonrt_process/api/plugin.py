@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nonrt_process.api import (
     datastore_router,
+    events_router,
     handover_router,
     placement_router,
     rt_router,
@@ -29,6 +30,7 @@ class ApiPlugin(Plugin):
                 handover_router.make_router(context),  # before /rt/{event}
                 rt_router.make_router(context),
                 datastore_router.make_router(context),
+                events_router.make_router(context),
                 settings_router.make_router(context),
                 placement_router.make_router(context),
             ],

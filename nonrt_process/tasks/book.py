@@ -125,7 +125,9 @@ class Book:
                 return None
             held = 0
             for execution in self._in_flight.values():
-                held |= execution.axes
+                # One that comes again gives its axes up in between: RT has the others take turns.
+                if execution.mode == "once":
+                    held |= execution.axes
             passed_over: list[tuple[tuple[int, int], int]] = []
             chosen = None
             while self._heap and len(passed_over) < _LOOK_AHEAD:

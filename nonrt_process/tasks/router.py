@@ -14,6 +14,7 @@ from shared.config.models.tasks import ParameterValue
 from shared.trace_context import Propagated, format_baggage, format_tracestate
 
 _PROBLEM = {"description": "Problem document"}
+_STEERING: dict[int | str, dict[str, Any]] = dict.fromkeys((404, 409, 429, 503, 504), _PROBLEM)
 
 
 class StartRequest(BaseModel):
@@ -58,6 +59,10 @@ class Task(BaseModel):
     step: int | None = Field(description="Index of the action, from 0")
     action: str | None = Field(None, description="Name of the action in progress")
     runs: int | None = Field(None, description="Runs finished, of a periodic task")
+    progress: float | None = Field(
+        None, description="Per cent of the run, as planned, at the begin of the action in progress"
+    )
+    paused: bool | None = Field(None, description="It is held until it is resumed")
     waiting_for: list[str] | None = Field(None, description="Tasks that hold axes it needs")
 
 
@@ -126,5 +131,29 @@ def make_router(tasks: Tasks) -> APIRouter:
     def cancel_task(task_id: Annotated[str, Path(max_length=63)]) -> dict[str, Any]:
         """Cancel a task. One that RT has begun ends within a cycle or two."""
         return tasks.cancel(task_id)
+
+    @router.post(
+        "/tasks/{task_id}/pause",
+        response_model=Task,
+        response_model_exclude_unset=True,
+        responses=_STEERING,
+    )
+    def pause_task(
+        task_id: Annotated[str, Path(max_length=63)], request: Request
+    ) -> dict[str, Any]:
+        """Hold a task: its axes stop within their limits and stay its own."""
+        return tasks.pause(task_id, current_trace(request))
+
+    @router.post(
+        "/tasks/{task_id}/resume",
+        response_model=Task,
+        response_model_exclude_unset=True,
+        responses=_STEERING,
+    )
+    def resume_task(
+        task_id: Annotated[str, Path(max_length=63)], request: Request
+    ) -> dict[str, Any]:
+        """Let a paused task go on."""
+        return tasks.resume(task_id, current_trace(request))
 
     return router

@@ -20,6 +20,7 @@ from nonrt_process.interfaces import (
     Problem,
     TaskEnded,
     TaskMode,
+    TaskNotBegun,
     TaskStatus,
     UnknownTask,
 )
@@ -27,7 +28,7 @@ from nonrt_process.tasks import definitions
 from nonrt_process.tasks.book import Book
 from nonrt_process.tasks.execution import FINAL, Execution, Transition
 from nonrt_process.tasks.journal import Journal
-from shared.enums import RtState
+from shared.enums import CommandKind, RtState
 from shared.sqlite_store import StoreError
 from shared.state_block import read_state
 from shared.trace_context import TraceContext
@@ -157,7 +158,9 @@ class Tasks:
         state = read_state(segment) if segment is not None else None
         for task in (state or {}).get("tasks", []):
             if task["execution_id"] == execution.execution_id:
-                return {"step": task["step"], "action": task["action"], "runs": task["runs"]}
+                found = {key: task[key] for key in ("step", "action", "runs", "progress", "paused")}
+                holder = self._book.get(task["waits_for"]) if task["waits_for"] else None
+                return {**found, "waiting_for": [holder.task_id]} if holder is not None else found
         return {}
 
     def counts_by_status(self) -> Mapping[str, int]:
@@ -176,6 +179,29 @@ class Tasks:
             return self._journal.carried(execution_id)
         except StoreError:
             return "", ""
+
+    # ---- steering --------------------------------------------------------------------------------
+
+    def pause(self, task_id: str, trace: TraceContext | None = None) -> dict[str, Any]:
+        """Hold its axes until `resume`; not kept across a new generation of the segment."""
+        return self._steer(task_id, CommandKind.TASK_PAUSE, trace)
+
+    def resume(self, task_id: str, trace: TraceContext | None = None) -> dict[str, Any]:
+        """Go on where `pause` held it."""
+        return self._steer(task_id, CommandKind.TASK_RESUME, trace)
+
+    def _steer(self, task_id: str, kind: CommandKind, trace: TraceContext | None) -> dict[str, Any]:
+        described = self.get(task_id)
+        if described["status"] in FINAL:
+            raise TaskEnded(
+                f"task {task_id!r} has ended: {described['status']}",
+                extensions={"status": described["status"]},
+            )
+        execution = self._book.get(described["execution_id"])
+        if execution is None or not execution.sent:
+            raise TaskNotBegun(f"task {task_id!r} waits to be begun: cancel it, or wait")
+        self._context.require(CommandPort).call_task(kind, execution.execution_id, trace)
+        return self.get(task_id)
 
     # ---- ending --------------------------------------------------------------------------------
 

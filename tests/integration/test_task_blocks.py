@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.helpers import unique_instance
@@ -39,14 +40,32 @@ GIVES_UP: dict[str, Any] = {
     },
 }
 
+SWINGS: dict[str, Any] = {
+    "pattern": "swing_*",
+    "sequence": {
+        "name": "s",
+        "actions": [
+            {"name": "short", "type": "wait", "parameters": {"duration_s": 0.05}},
+            {
+                "name": "go",
+                "type": "wait_for",
+                "parameters": {"condition": {"event": "test.go", "op": ">", "value": 2.0}},
+                "timeout_ms": 60000,
+            },
+            {"name": "rest", "type": "hold", "parameters": {"duration_s": 0.05}},
+        ],
+    },
+}
+
 
 @pytest.fixture(scope="module")
 def nonrt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NonRt]:
     place = Place(unique_instance(), tmp_path_factory.mktemp("blocks"))
     place.environ |= ANY_TIMING
-    path = place.config_dir / "tasks" / "gives_up.json"
-    path.write_text(json.dumps(GIVES_UP))
-    path.chmod(0o640)
+    for name, content in (("gives_up", GIVES_UP), ("swings", SWINGS)):
+        path = place.config_dir / "tasks" / f"{name}.json"
+        path.write_text(json.dumps(content))
+        path.chmod(0o640)
     with started_rt(place) as rt, started_nonrt(place) as running:
         wait_for_state(place, rt)
         running.wait_for_status(*SERVING)
@@ -103,3 +122,47 @@ def test_a_value_that_a_step_does_not_take_is_refused(nonrt: NonRt) -> None:
     answer = nonrt.request("POST", "/api/v1/task/start", json=body)
     assert answer.status_code == 422
     assert "at least 0.05 and at most 1" in answer.text
+
+
+def post(nonrt: NonRt, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+    return nonrt.request("POST", path, json=body or {})
+
+
+def test_a_task_is_held_and_goes_on_by_an_event_from_outside(nonrt: NonRt) -> None:
+    nobody = post(nonrt, "/api/v1/events/no.such.topic", {"value": 3})
+    assert (nobody.status_code, nobody.json()["title"]) == (409, "Refused by the RT process")
+    start(nonrt, "swing_1")
+    wait_for(lambda: state(nonrt, "swing_1").get("action") == "go", "the wait for the event")
+    assert 0 < state(nonrt, "swing_1")["progress"] < 100
+    held = post(nonrt, "/api/v1/tasks/swing_1/pause")
+    assert held.status_code == 200, held.text
+    wait_for(lambda: bool(state(nonrt, "swing_1").get("paused")), "the pause")
+
+    # While it is held the axes stay its own: RT has the next one wait for it.
+    too_little = post(nonrt, "/api/v1/events/test.go", {"value": 1.0})
+    assert too_little.status_code == 200, too_little.text
+    assert post(nonrt, "/api/v1/events/test.go", {"value": 3.0}).status_code == 200
+    assert state(nonrt, "swing_1")["status"] == "RUNNING"
+
+    assert post(nonrt, "/api/v1/tasks/swing_1/resume").json()["status"] == "RUNNING"
+    wait_for(
+        lambda: (
+            post(nonrt, "/api/v1/events/test.go", {"value": 3.0}).status_code == 409
+            or state(nonrt, "swing_1")["status"] == "COMPLETED"
+        ),
+        "somebody to listen",
+    )
+    assert ended(nonrt, "swing_1")["status"] == "COMPLETED"
+    assert post(nonrt, "/api/v1/tasks/swing_1/pause").json()["title"] == "Task has ended"
+    assert post(nonrt, "/api/v1/tasks/nobody/resume").status_code == 404
+
+
+def test_who_holds_an_axis_is_named(nonrt: NonRt) -> None:
+    start(nonrt, "swing_2")
+    wait_for(lambda: state(nonrt, "swing_2").get("action") == "go", "the first")
+    start(nonrt, "swing_3")
+    assert wait_for(lambda: state(nonrt, "swing_3").get("waiting_for"), "its wait") == ["swing_2"]
+    assert nonrt.request("DELETE", "/api/v1/tasks/swing_2").status_code == 202
+    wait_for(lambda: state(nonrt, "swing_3").get("action") == "go", "the second")
+    assert nonrt.request("DELETE", "/api/v1/tasks/swing_3").status_code == 202
+    assert ended(nonrt, "swing_3")["status"] == "CANCELLED"

@@ -35,12 +35,14 @@ TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="Your name for th
 def register(app: typer.Typer) -> None:
     """Add `task`."""
     group = typer.Typer(
-        help="Start, list, cancel and watch tasks; compile definitions.", no_args_is_help=True
+        help="Start, list, steer and watch tasks; compile definitions.", no_args_is_help=True
     )
     group.command()(start)
     group.command(name="list")(list_tasks)
     group.command()(show)
     group.command()(cancel)
+    group.command()(pause)
+    group.command()(resume)
     group.command()(watch)
     group.command(name="compile")(compile_definition)
     app.add_typer(group, name="task")
@@ -138,6 +140,37 @@ def cancel(
     answer = client.delete(_path(task_id))
     fields = answer if isinstance(answer, Mapping) else {"task_id": task_id, "status": "CANCELLED"}
     print_fields(fields, as_json=as_json)
+
+
+def pause(
+    task_id: TaskId,
+    config_dir: ConfigDir = None,
+    instance: Instance = None,
+    as_json: Json = False,
+) -> None:
+    """Hold a task: its axes stop within their limits and stay its own."""
+    _steer(task_id, "pause", config_dir, instance, as_json)
+
+
+def resume(
+    task_id: TaskId,
+    config_dir: ConfigDir = None,
+    instance: Instance = None,
+    as_json: Json = False,
+) -> None:
+    """Let a paused task go on."""
+    _steer(task_id, "resume", config_dir, instance, as_json)
+
+
+def _steer(
+    task_id: str, verb: str, config_dir: ConfigDir, instance: Instance, as_json: bool
+) -> None:
+    from shared.cli.client import Client
+    from shared.cli.options import load
+    from shared.cli.output import print_fields
+
+    answer = Client(load(config_dir, instance)).post(f"{_path(task_id)}/{verb}", {})
+    print_fields(answer, as_json=as_json)
 
 
 def watch(
