@@ -152,7 +152,7 @@ def test_what_cannot_be_trusted_or_found_is_refused(place: Place) -> None:
     assert "nobody else may write it" in refusal(place)
     path.chmod(0o755)
     place.folder.chmod(0o777)
-    assert "may replace the control law" in refusal(place)
+    assert "may replace the code" in refusal(place)
     place.folder.chmod(0o755)
     set_law(place, **(good | {"symbol": "nothing"}))
     assert "has no symbol nothing" in refusal(place)
