@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from shared.core import lib
-from shared.enums import Criticality, EntryRun, RegionId
+from shared.enums import Criticality, EntryRun, RegionId, name_of
 from shared.layout import Records, struct_view
 from shared.metrics_def import quantile_ns
 from shared.segment import Segment
@@ -14,7 +15,8 @@ from shared.segment import Segment
 SLOTS: Final = int(lib.MXRC_ENTRY_SLOTS)
 
 
-class EntryTimes(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class EntryTimes:
     """One stage or entry since the generation was made; times in us, wcet_us None: not declared."""
 
     name: str
@@ -61,8 +63,8 @@ def entry_times(segment: Segment) -> Iterator[EntryTimes]:
         yield EntryTimes(
             name=name,
             slot=slot,
-            run=EntryRun(int(row["run"])).name,
-            criticality=Criticality(int(row["criticality"])).name,
+            run=name_of(EntryRun, int(row["run"])),
+            criticality=name_of(Criticality, int(row["criticality"])),
             period_us=int(row["period_ns"]) / 1e3,
             phase_us=int(row["phase_ns"]) / 1e3,
             wcet_us=wcet_ns / 1e3 if wcet_ns else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -93,7 +94,7 @@ def _show(found: Any) -> None:
         if name in chosen:
             _histogram(chosen[name])
     typer.echo("")
-    rows = [_rounded(one._asdict()) for one in found.entries]
+    rows = [_rounded(dataclasses.asdict(one)) for one in found.entries]
     print_rows(rows, _ENTRIES, title="execution times of stages and schedule entries")
     if found.actions:
         typer.echo("")
