@@ -22,12 +22,12 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
+
+from shared.sqlite_salvage import salvage
+from shared.sqlite_transaction import Job, T, is_corruption, run_jobs, transaction
 
 log = logging.getLogger("mxrc.store")
-
-T = TypeVar("T")
-Job = Callable[[sqlite3.Connection], T]
 
 MAX_GROUP: Final = 512
 """Jobs in one transaction: bounds how long the first of them waits."""
@@ -318,7 +318,7 @@ class SqliteStore:
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{self.path}: corrupt, and cannot be rebuilt: {error}") from error
         try:
-            kept, damaged = _salvage(fresh, aside)
+            kept, damaged = salvage(fresh, aside)
         finally:
             fresh.close()
         result = Rebuilt(aside, reason, kept, damaged)
@@ -360,7 +360,7 @@ class SqliteStore:
         """Commit a group; returns the connection to go on with (another one after trouble)."""
         for attempt in range(2):
             try:
-                outcomes = _run_jobs(connection, [job for job, _ in group])
+                outcomes = run_jobs(connection, [job for job, _ in group])
             except sqlite3.Error as error:
                 self.last_error = str(error)
                 with suppress(sqlite3.Error):
@@ -405,10 +405,10 @@ class SqliteStore:
     def _apply_retention(self, connection: sqlite3.Connection) -> None:
         assert self._retain is not None
         try:
-            _transaction(connection, lambda c: self._retain(c, False))  # type: ignore[misc]
+            transaction(connection, lambda c: self._retain(c, False))  # type: ignore[misc]
             if self._quota_bytes is not None:
                 while _used_bytes(connection) > self._quota_bytes:
-                    if not _transaction(connection, lambda c: self._retain(c, True)):  # type: ignore[misc]
+                    if not transaction(connection, lambda c: self._retain(c, True)):  # type: ignore[misc]
                         break
             # A script is stepped to its end; execute() would free one page and stop.
             connection.executescript("PRAGMA incremental_vacuum(1000)")
@@ -427,12 +427,6 @@ class SqliteStore:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def is_corruption(error: sqlite3.Error) -> bool:
-    """Whether `error` says that the file itself is damaged or is no database at all."""
-    # SQLITE_CORRUPT and SQLITE_NOTADB are raised as DatabaseError itself; the rest has subclasses.
-    return type(error) is sqlite3.DatabaseError
-
-
 def _create_private(path: Path) -> None:
     """SQLite gives -wal and -shm the mode of the file, so the file has it from the start."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
@@ -443,44 +437,6 @@ def _check(connection: sqlite3.Connection) -> None:
     finding = connection.execute("PRAGMA quick_check(1)").fetchone()
     if finding is not None and finding[0] != "ok":
         raise sqlite3.DatabaseError(str(finding[0]))
-
-
-def _transaction(connection: sqlite3.Connection, job: Job[T]) -> T:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        value = job(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-    return value
-
-
-def _run_jobs(
-    connection: sqlite3.Connection, jobs: list[Job[Any]]
-) -> list[tuple[Any, Exception | None]]:
-    """All jobs in one transaction; raises sqlite3.Error when none of them was kept."""
-    outcomes: list[tuple[Any, Exception | None]] = []
-
-    def body(connection: sqlite3.Connection) -> None:
-        for job in jobs:
-            connection.execute("SAVEPOINT job")
-            try:
-                value, failure = job(connection), None
-            except Exception as error:
-                fatal = isinstance(error, sqlite3.OperationalError) or (
-                    isinstance(error, sqlite3.Error) and is_corruption(error)
-                )
-                if fatal:
-                    raise
-                value, failure = None, error
-                connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
-            outcomes.append((value, failure))
-
-    _transaction(connection, body)
-    return outcomes
 
 
 def _fail(group: list[tuple[Job[Any], Future[Any]]], error: Exception) -> None:
@@ -495,46 +451,3 @@ def _used_bytes(connection: sqlite3.Connection) -> int:
         for name in ("page_count", "freelist_count", "page_size")
     )
     return (pages - free) * size
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _salvage(fresh: sqlite3.Connection, corrupt: Path) -> tuple[int, tuple[str, ...]]:
-    """Copy the rows of `corrupt` that can be read into `fresh`: their number, damaged tables."""
-    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-    tables = [str(row[0]) for row in fresh.execute(query)]
-    kept = 0
-    damaged = []
-    fresh.execute("PRAGMA foreign_keys = 0")
-    for table in tables:
-        columns = [str(row[1]) for row in fresh.execute(f"PRAGMA table_info({_quoted(table)})")]
-        names = ", ".join(map(_quoted, columns))
-        marks = ", ".join("?" * len(columns))
-        insert = f"INSERT OR IGNORE INTO {_quoted(table)} ({names}) VALUES ({marks})"  # noqa: S608
-        copied, whole = 0, False
-        # Forward, then from the other end: what lies behind one damaged page is reached, too.
-        for order in ("ASC", "DESC"):
-            rows = f"SELECT {names} FROM {_quoted(table)} ORDER BY rowid {order}"  # noqa: S608
-            try:
-                source = sqlite3.connect(f"{corrupt.absolute().as_uri()}?mode=rw", uri=True)
-            except sqlite3.Error:
-                break
-            try:
-                fresh.execute("BEGIN IMMEDIATE")
-                for row in source.execute(rows):
-                    copied += fresh.execute(insert, row).rowcount
-                whole = True
-            except sqlite3.Error:
-                whole = False
-            finally:
-                fresh.execute("COMMIT")
-                source.close()
-            if whole:
-                break
-        kept += copied
-        if not whole:
-            damaged.append(table)
-    fresh.execute("PRAGMA foreign_keys = 1")
-    return kept, tuple(damaged)
