@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from nonrt_process.changes import Changes
+from nonrt_process.changes import Changes, ReadFiles
 from nonrt_process.commands import RtCommandPort
 from nonrt_process.context import Context, Heart
 from nonrt_process.endpoints import EndpointsBoard
@@ -33,7 +33,12 @@ class Application:
     """Made and started once. Provides ConsumerMonitor, PluginList and Lifecycle itself."""
 
     def __init__(
-        self, config: Config, heart: Heart, clock: Clock, modules: Sequence[str] = MODULES
+        self,
+        config: Config,
+        heart: Heart,
+        clock: Clock,
+        modules: Sequence[str] = MODULES,
+        read_files: ReadFiles | None = None,
     ) -> None:
         self.context = Context(ConfigStore(config), clock, heart)
         self._log = self.context.log.getChild("main")
@@ -48,7 +53,7 @@ class Application:
         self.context.provide(Lifecycle, self)
         self.context.provide(Endpoints, self._endpoints)
         self.context.provide(RuntimeSettings, settings)
-        self.context.provide(RuntimePlacement, Changes(self.context))
+        self.context.provide(RuntimePlacement, Changes(self.context, read_files))
         self.context.provide(CommandPort, RtCommandPort(self.context))
         self._create(modules)
 

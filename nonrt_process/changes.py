@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from nonrt_process.context import Context
@@ -22,7 +23,7 @@ from nonrt_process.interfaces import (
 )
 from nonrt_process.rt_view import read_rt
 from shared.config import Config, ConfigError, env
-from shared.config.changes import content_of, with_settings
+from shared.config.changes import content_of, patch_between, with_settings
 from shared.config.overrides import combine, covers, overrides_path, read_overrides, write_overrides
 from shared.config.registry import SECTIONS
 from shared.documents import admin_answered, read_member_document, write_admin_request
@@ -32,12 +33,16 @@ RT_SECTIONS: Final = frozenset({"cpu_affinity", "numa_binding", "rt_schedule", "
 TIMEOUT_S: Final = 5.0
 POLL_S: Final = 0.02
 
+ReadFiles = Callable[[], Config]
+"""The configuration as the files and the environment have it, without what was changed since."""
+
 
 class Changes:
     """RuntimePlacement, and `keep` for the settings that need no answer of RT."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, read_files: ReadFiles | None = None) -> None:
         self._context = context
+        self._read_files = read_files
         self._lock = threading.Lock()
 
     def placement(self, section: str, process: ProcessName) -> dict[str, Any]:
@@ -75,6 +80,41 @@ class Changes:
         with self._lock:
             self._keep(settings)
 
+    def changed(self) -> dict[str, Any]:
+        """Merge patch by file stem of what is kept. Raises NotKept."""
+        try:
+            return read_overrides(self._path())
+        except ConfigError as error:
+            raise NotKept(str(error)) from error
+
+    def reset(self, section: str) -> None:
+        """Back to the files. Raises InvalidSetting, RtAbsent, RtNoReply, NotKept."""
+        with self._lock:
+            kept = self.changed()
+            new = self._checked({section: self._way_back(section)})
+            settings = {section: patch_between(self._content(section), content_of(new, section))}
+            if section in RT_SECTIONS and settings[section]:
+                self._ask_rt(settings)
+            self._commit(new)
+            if kept.pop(section, None) is not None:
+                self._write(kept)
+
+    def _way_back(self, section: str) -> dict[str, Any]:
+        if self._read_files is None:
+            raise InvalidSetting("this process was started without configuration files")
+        try:
+            files = self._read_files()
+        except ConfigError as error:
+            raise InvalidSetting(f"the configuration files are not in order: {error}") from error
+        return patch_between(self._content(section), content_of(files, section))
+
+    def _content(self, section: str) -> dict[str, Any]:
+        return content_of(self._context.config.current, section)
+
+    def _path(self) -> Path:
+        config = self._context.config.current
+        return overrides_path(config.paths.data_dir, config.instance_name)
+
     def _checked(self, settings: Mapping[str, Any]) -> Config:
         try:
             return with_settings(self._context.config.current, settings, "request")
@@ -96,11 +136,13 @@ class Changes:
             )
 
     def _keep(self, settings: Mapping[str, Any]) -> None:
-        config = self._context.config.current
-        path = overrides_path(config.paths.data_dir, config.instance_name)
+        self._write(combine(self.changed(), dict(settings)))
+
+    def _write(self, overrides: Mapping[str, Any]) -> None:
+        path = self._path()
         try:
-            write_overrides(path, combine(read_overrides(path), dict(settings)))
-        except (OSError, ConfigError) as error:
+            write_overrides(path, overrides)
+        except OSError as error:
             self._context.log.error("Setting in force, but lost at the next start: %s", error)
             raise NotKept(
                 f"the change is in force, but {path} cannot be written ({error}): it is lost at "

@@ -580,6 +580,12 @@ class RuntimePlacement(Protocol):
     def keep(self, settings: Mapping[str, Any]) -> None:
         """Have a change that is in force survive a restart. Raises NotKept."""
 
+    def changed(self) -> dict[str, Any]:
+        """What was changed at run time and is kept: a merge patch by file stem. Raises NotKept."""
+
+    def reset(self, section: str) -> None:
+        """Back to the configuration file. Raises InvalidSetting, RtAbsent, RtNoReply, NotKept."""
+
 
 class NotKept(Problem):
     """A change is in force, and will be lost at the next start."""

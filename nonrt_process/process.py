@@ -113,7 +113,13 @@ def _serve(
         from nonrt_process.service_manager import ServiceManager
 
         manager = ServiceManager()
-        app = Application(config, heart, clock, EARLY)
+        app = Application(
+            config,
+            heart,
+            clock,
+            EARLY,
+            lambda: load_configuration(options, runtime_changes=False),
+        )
         app.start(LATER)
     heart.set_ready(True)
     log.info("ready: instance %s, pid %d", config.instance_name, os.getpid())

@@ -53,8 +53,9 @@ class ControlSettings(Consumer):
         self._changing = threading.RLock()
         self._temporary: dict[str, _Temporary] = {}
         """By logger; "": the general level."""
-        for section in ("logging", "tracing_config"):
-            context.config.subscribe(section, commit=lambda _old, _new: self.apply())
+        self._own_change = False
+        context.config.subscribe("logging", commit=lambda _old, _new: self._levels_changed())
+        context.config.subscribe("tracing_config", commit=lambda _old, _new: self.apply())
 
     def on_attach(self, segment: Segment) -> None:
         self.apply()
@@ -67,6 +68,11 @@ class ControlSettings(Consumer):
         config = self._context.config.current
         with self._lock:
             fill_control(segment, config.logging, config.tracing_config)
+
+    def _levels_changed(self) -> None:
+        if not self._own_change:  # SIGHUP or a reset: what was set for some time is over
+            self._temporary.clear()
+        self.apply()
 
     def log_levels(self) -> dict[str, Any]:
         config = self._context.config.current.logging
@@ -133,7 +139,11 @@ class ControlSettings(Consumer):
                 content["loggers"].pop(name, None)
             else:
                 content["loggers"][name] = value
-        self._propose("logging", LoggingConfig, content)
+        self._own_change = True
+        try:
+            self._propose("logging", LoggingConfig, content)
+        finally:
+            self._own_change = False
 
     def sampling(self) -> dict[str, Any]:
         config = self._context.config.current.tracing_config

@@ -82,9 +82,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_configuration(
-    options: argparse.Namespace, environ: Mapping[str, str] = os.environ
+    options: argparse.Namespace,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    runtime_changes: bool = True,
 ) -> Config:
-    """The configuration that the options ask for.
+    """The configuration that the options ask for. runtime_changes: as for load_config.
 
     Raises:
         ConfigError: with every problem found.
@@ -104,6 +107,7 @@ def load_configuration(
         files=files,
         environ=with_instance(environ, options.instance),
         system=options.system,
+        runtime_changes=runtime_changes,
     )
 
 

@@ -6,6 +6,7 @@ from nonrt_process.api import (
     datastore_router,
     events_router,
     handover_router,
+    overrides_router,
     placement_router,
     rt_router,
     settings_router,
@@ -33,6 +34,7 @@ class ApiPlugin(Plugin):
                 events_router.make_router(context),
                 settings_router.make_router(context),
                 placement_router.make_router(context),
+                overrides_router.make_router(context),
             ],
             health_checks=[ServerCheck("http_server", self._alive)],
         )

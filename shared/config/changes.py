@@ -35,6 +35,20 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return result
 
 
+def patch_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch that makes `new` of `old`; neither holds null."""
+    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            inner = patch_between(before, value)
+            if inner:
+                patch[key] = inner
+        elif key not in old or before != value:
+            patch[key] = value
+    return patch
+
+
 def content_of(config: Config, stem: str) -> dict[str, Any]:
     """The content of a file as it is in force, without fields that are null."""
     section = getattr(config, stem)

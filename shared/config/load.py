@@ -239,6 +239,7 @@ def load_config(
     check_machine: bool = True,
     machine: Machine | None = None,
     system: bool = False,
+    runtime_changes: bool = True,
 ) -> Config:
     """Read and check everything.
 
@@ -246,6 +247,7 @@ def load_config(
     environ: where overrides (see env.py) and the home folder are looked up.
     check_machine: CPUs and NUMA nodes named have to exist on `machine` (default: this one).
     system: default folders of a system service, not those of the user.
+    runtime_changes: lay what was changed while the processes ran over the files.
 
     A file may be absent when all of its fields have defaults; `Config.absent` names those.
 
@@ -258,7 +260,8 @@ def load_config(
     instance: Any = loader.section(SECTIONS["instance"])
     if instance is not None:
         paths = resolve_paths(instance, environ, system=system)
-        loader.runtime_changes(runtime.overrides_path(paths.data_dir, instance.name))
+        if runtime_changes:
+            loader.runtime_changes(runtime.overrides_path(paths.data_dir, instance.name))
     sections: dict[str, Any] = {
         stem: instance if stem == "instance" else loader.section(section)
         for stem, section in SECTIONS.items()

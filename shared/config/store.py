@@ -184,6 +184,8 @@ def _changes(stem: str, loc: Loc, old: Any, new: Any, scope: Scope) -> Iterator[
         return
     if isinstance(old, BaseModel) and type(old) is type(new):
         for name, info in type(old).model_fields.items():
+            if name == "schema_reference":
+                continue  # for editors
             inner: Scope = field_note(info.json_schema_extra, "x-scope") or scope
             here = (*loc, info.alias or name)
             yield from _changes(stem, here, getattr(old, name), getattr(new, name), inner)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.integration.test_nonrt_process import ANY_TIMING, SERVING, NonRt, started_nonrt
-from tests.processes import Place, kill, started_rt, wait_for
+from tests.processes import Place, kill, started_rt, wait_for, wait_for_state
 
 CLIENTS = 8
 
@@ -97,6 +97,7 @@ def run(place: Place, tasks: int, kills: int) -> None:
                 kill(rt)
                 rt = stack.enter_context(started_rt(place, name=f"rt{done}"))
         load.join()
+        wait_for_state(place, rt)  # told to stop before it is attached, it leaves the segment
 
         def idle() -> bool:
             return not any(

@@ -16,6 +16,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Check and show the configuration.", no_args_is_help=True)
     group.command()(check)
     group.command()(show)
+    group.command()(changes)
+    group.command()(reset)
     app.add_typer(group, name="config")
 
 
@@ -87,3 +89,45 @@ def show(
         known = ", ".join(everything)
         raise typer.BadParameter(f"{section!r} is not one of {known}", param_hint="SECTION")
     print_json(everything if section is None else everything[section])
+
+
+def changes(
+    config_dir: ConfigDir = None,
+    instance: Instance = None,
+    as_json: Json = False,
+) -> None:
+    """Show what was changed at run time and is laid over the files at every start."""
+    from shared.cli.client import Client
+    from shared.cli.options import load
+    from shared.cli.output import print_fields
+
+    found = Client(load(config_dir, instance)).fetch("/api/v1/overrides")
+    if found or as_json:
+        print_fields(found, as_json=as_json)
+    else:
+        typer.echo("nothing: the configuration files are in force")
+
+
+def reset(
+    section: Annotated[str, typer.Argument(metavar="FILE", help="File stem such as logging.")],
+    config_dir: ConfigDir = None,
+    instance: Instance = None,
+    as_json: Json = False,
+) -> None:
+    """Go back to what a configuration file says: at once, and for the next start."""
+    from shared.cli.client import Client
+    from shared.cli.options import load
+    from shared.cli.output import print_fields
+    from shared.config.overrides import SECTIONS
+
+    if section not in SECTIONS:
+        raise typer.BadParameter(
+            f"{section!r} cannot be changed at run time; one of {', '.join(SECTIONS)} can",
+            param_hint="FILE",
+        )
+    left = Client(load(config_dir, instance)).delete(f"/api/v1/overrides/{section}")
+    if as_json:
+        print_fields(left, as_json=True)
+        return
+    rest = f"; still changed: {', '.join(sorted(left))}" if left else ""
+    typer.echo(f"{section}: as in the file{rest}")

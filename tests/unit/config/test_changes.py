@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.config import ConfigError
-from shared.config.changes import merge_patch, with_settings
+from shared.config.changes import merge_patch, patch_between, with_settings
 from shared.config.overrides import combine, overrides_path, write_overrides
 from tests.unit.config.conftest import FakeMachine, Files
 
@@ -65,3 +67,21 @@ def test_a_spoilt_override_is_named_and_refused(files: Files, tmp_path: Path) ->
     assert (problem.file, problem.json_path) == (str(path), "$.rt_process.priority")
     path.write_text(json.dumps({"api": {"token": "x"}}))
     assert files.problem(environ).file == str(path)
+
+
+json_values = st.recursive(
+    st.integers() | st.text(max_size=2) | st.lists(st.integers(), max_size=2),
+    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+documents = st.dictionaries(st.sampled_from("abc"), json_values, max_size=3)
+
+
+@settings(deadline=None)
+@given(documents, documents)
+def test_patch_between_leads_from_one_document_to_the_other(
+    old: dict[str, object], new: dict[str, object]
+) -> None:
+    patch = patch_between(old, new)
+    assert merge_patch(old, patch) == new
+    assert (patch == {}) == (old == new)

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from nonrt_process.changes import Changes
-from nonrt_process.interfaces import InvalidSetting, NotKept, RuntimePlacement
+from nonrt_process.interfaces import InvalidSetting, NotKept, RtAbsent, RuntimePlacement
 from nonrt_process.pump import Pump
 from nonrt_process.settings import ControlSettings
+from shared.config import Config, ConfigError, Problem
+from shared.config.changes import content_of, with_settings
 from shared.config.models.logging import LoggingConfig
-from shared.config.overrides import overrides_path, read_overrides
+from shared.config.overrides import overrides_path, read_overrides, write_overrides
+from shared.config.store import config_changes
 from shared.control import level_of
 from shared.enums import Level
 from shared.events import loggers
@@ -159,3 +162,62 @@ def test_a_level_that_a_variable_sets_is_in_force_and_said_not_to_last(
     assert kept(context) == {}
     levels.set_log_levels(None, {"rt.task": "debug"})
     assert kept(context) == {"logging": {"loggers": {"rt.task": "debug"}}}
+
+
+def with_files(context: FakeContext) -> Changes:
+    files = context.config.current
+    changes = Changes(context, lambda: files)
+    context.provide(RuntimePlacement, changes)
+    return changes
+
+
+def test_reset_takes_levels_back_to_the_file(tmp_path: Path) -> None:
+    context = fake_context(tmp_path)
+    changes = with_files(context)
+    before = context.config.current
+    levels = ControlSettings(context)
+    levels.set_log_levels("warn", {"rt.task": "debug"})
+    levels.set_sampling({"sampling_rate": 0.5})
+    levels.set_log_levels("trace", {}, minutes=5)
+    changes.reset("logging")
+    assert list(config_changes(before, context.config.current)) != []
+    assert content_of(context.config.current, "logging") == content_of(before, "logging")
+    assert levels.log_levels()["temporary"] == {}
+    assert kept(context) == {"tracing_config": {"sampling_rate": 0.5}}
+    context.clock.advance(6 * 60 * 10**9)
+    levels.on_tick(context.clock.monotonic_ns())
+    assert content_of(context.config.current, "logging") == content_of(before, "logging")
+    changes.reset("tracing_config")
+    assert list(config_changes(before, context.config.current)) == []
+    assert kept(context) == {}
+    changes.reset("tracing_config")  # nothing to take back
+    assert kept(context) == {}
+
+
+def test_reset_of_what_rt_holds_needs_rt(tmp_path: Path) -> None:
+    context = fake_context(tmp_path)
+    changes = with_files(context)
+    config = context.config.current
+    path = overrides_path(config.paths.data_dir, config.instance_name)
+    write_overrides(path, {"cpu_affinity": {"rt_process": {"priority": 70}}})
+    context.config.propose(
+        with_settings(config, {"cpu_affinity": {"rt_process": {"priority": 70}}}, "test")
+    )
+    with pytest.raises(RtAbsent):
+        changes.reset("cpu_affinity")
+    assert kept(context) == {"cpu_affinity": {"rt_process": {"priority": 70}}}
+
+
+def test_reset_with_files_that_are_wrong_changes_nothing(tmp_path: Path) -> None:
+    context = fake_context(tmp_path)
+
+    def wrong() -> Config:
+        raise ConfigError([Problem("logging.json", "$.level", "loud", "must be a level")])
+
+    changes = Changes(context, wrong)
+    context.provide(RuntimePlacement, changes)
+    ControlSettings(context).set_log_levels("warn", {})
+    with pytest.raises(InvalidSetting, match=r"logging\.json"):
+        changes.reset("logging")
+    assert context.config.current.logging.level == "warn"
+    assert kept(context) == {"logging": {"level": "warn"}}
