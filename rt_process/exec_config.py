@@ -7,12 +7,12 @@ import json
 from typing import Any, Final
 
 from rt_process.entries import entry_fields
-from rt_process.law import find_law, law_name
+from rt_process.law import find_law, find_task_laws, law_name
 from rt_process.placement import Placement
 from shared.axes import axis_fields
 from shared.config import Config
 from shared.config.models.rt_schedule import RtScheduleConfig
-from shared.core import ffi, from_text, lib
+from shared.core import ffi, from_text, lib, to_text
 from shared.datastore import cell_counts
 from shared.enums import DriverKind, OverrunPolicy, WaitMode
 from shared.segment import Geometry
@@ -23,6 +23,7 @@ NAMES_RT: Final = 128
 NAMES_NONRT: Final = 4096
 COMMANDS_PER_CYCLE: Final = 8
 DEFAULT_SPIN_US: Final = 100
+TASK_LAW_NAME_BYTES: Final = 32
 
 _WAIT_MODES: Final = {
     "sleep": WaitMode.SLEEP,
@@ -42,7 +43,7 @@ _DRIVERS: Final = {
 
 
 def shape_hash(config: Config) -> int:
-    """64 bits over what a generation cannot change: axes, schedule entries, law, data-store keys.
+    """64 bits over what a generation cannot change: axes, schedule entries, laws, data-store keys.
 
     A restart with another shape makes a new generation; limits of axes and defaults are not part.
     """
@@ -53,6 +54,10 @@ def shape_hash(config: Config) -> int:
             [entry["input"], entry["output"]] for entry in entry_fields(config)
         ],
         "law": law_name(config),
+        "task_laws": [
+            [law.name, to_text(found.name)]
+            for law, found in zip(config.robot.task_laws, find_task_laws(config), strict=True)
+        ],
         "keys": [
             [key.name, key.type, key.unit, key.writer, key.critical, key.min, key.max]
             for key in config.datastore.keys
@@ -119,6 +124,10 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
             "law": find_law(config),
             "law_parameter_count": len(config.robot.law.parameters),
             "law_parameters": config.robot.law.parameters,
+            "task_law": [
+                {"law": found, "name": from_text(law.name, TASK_LAW_NAME_BYTES)}
+                for law, found in zip(config.robot.task_laws, find_task_laws(config), strict=True)
+            ],
             "thread_name": from_text(config.cpu_affinity.rt_process.thread_name, 16),
         },
     )

@@ -45,6 +45,11 @@ class Executive:
             config.law_name = lib.mxrc_name_intern(
                 self._segment, int(RegionId.NAMES_RT), int(NameKind.LAW), config.law.name
             )
+        for law in config.task_law:
+            if law.law != ffi.NULL:
+                law.text = lib.mxrc_name_intern(
+                    self._segment, int(RegionId.NAMES_RT), int(NameKind.LAW), law.name
+                )
         for entry in config.entry[0 : config.entry_count]:
             entry.text = lib.mxrc_name_intern(
                 self._segment, int(RegionId.NAMES_RT), int(NameKind.ENTRY), entry.name

@@ -1,4 +1,4 @@
-"""The control law of robot.json: found, checked, loaded or compiled, before all else starts."""
+"""The control laws of robot.json: found, checked, loaded or compiled, before all else starts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from shared.config import Config, ConfigError, Problem
 from shared.config.errors import Loc, json_path
+from shared.config.models.driver import Law, TaskLaw
 from shared.core import ERROR_BYTES, MxrcError, error_buffer, ffi, lib, to_text
 
 _LOADED: Final[dict[tuple[str, str, str], Any]] = {}
@@ -21,18 +22,40 @@ def find_law(config: Config) -> Any:
     Raises:
         ConfigError: it cannot be had; the problem names the place in robot.json and the reason.
     """
-    law = config.robot.law
+    return _find(config, config.robot.law, ("law",))
+
+
+def find_task_laws(config: Config) -> list[Any]:
+    """A const struct mxrc_law * for each of task_laws, in their order.
+
+    Raises:
+        ConfigError: as of find_law.
+    """
+    found = []
+    why = error_buffer()
+    for index, law in enumerate(config.robot.task_laws):
+        place: Loc = ("task_laws", index)
+        found.append(_find(config, law, place))
+        if lib.mxrc_law_check_task(found[-1], len(law.parameters), why, ERROR_BYTES):
+            loc = (*place, "symbol")
+            raise refused(config, "robot", loc, json.dumps(law.symbol), to_text(why))
+    return found
+
+
+def _find(config: Config, law: Law | TaskLaw, place: Loc) -> Any:
     path = str(Path(config.directory, law.path)) if law.path is not None else ""
     key = (law.type, path, law.symbol)
     if key not in _LOADED:
         try:
             _LOADED[key] = _load(*key)
         except MxrcError as error:
-            raise refused(config, "robot", ("law", "path"), json.dumps(path), str(error)) from None
+            loc = (*place, "path")
+            raise refused(config, "robot", loc, json.dumps(path), str(error)) from None
     why = error_buffer()
     count = len(law.parameters)
     if lib.mxrc_law_check(_LOADED[key], count, why, ERROR_BYTES):
-        raise refused(config, "robot", ("law", "parameters"), f"{count} numbers", to_text(why))
+        loc = (*place, "parameters")
+        raise refused(config, "robot", loc, f"{count} numbers", to_text(why))
     return _LOADED[key]
 
 

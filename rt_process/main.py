@@ -172,7 +172,8 @@ def _fill(segment: Segment, config: Config, recovery: Recovery | None) -> int:
     from shared.datastore import fill_directory
 
     names = Names(segment)
-    names.intern(NameKind.LAW, law_name(config))
+    for law in (law_name(config), *(one.name for one in config.robot.task_laws)):
+        names.intern(NameKind.LAW, law)
     for axis in config.robot.axes:
         names.intern(NameKind.AXIS, axis.name)
     for entry in config.rt_schedule.entries:

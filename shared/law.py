@@ -27,10 +27,12 @@ from typing import Any, Final, Literal
 from shared.core import MxrcError, ffi, from_text, lib
 from shared.enums import LawCommand
 
-__all__ = ["AXES", "Compiled", "ControlLaw", "LawRefused", "control_law", "outside_calls"]
+__all__ = ["AXES", "DONE", "Compiled", "ControlLaw", "LawRefused", "control_law", "outside_calls"]
 
 AXES: Final = int(lib.MXRC_LAW_AXES)
 """Length of the arrays in `inputs`, of which `inputs.axes` are meaningful, and of `command`."""
+DONE: Final = int(lib.MXRC_LAW_DONE)
+"""What the step of a law that a task runs returns once it is done."""
 STATE_DOUBLES: Final = int(lib.MXRC_LAW_STATE_BYTES) // 8
 PARAMETERS: Final = int(lib.MXRC_LAW_PARAMETERS)
 _NAME_BYTES: Final = 32

@@ -1,6 +1,7 @@
 /* action_control_law.c: a law that was loaded for tasks makes the set-points of some axes for a while, or, without axes, is a
  * user's action. One at a time: its state is in the state block, which has room for one; others wait. What it asks for is
- * followed within the limits of the axes, whatever it is. */
+ * followed within the limits of the axes, whatever it is. A law that drives axes and fails is no longer to be trusted
+ * with them: SAFE_MODE, as of the robot's own law. */
 #include <math.h>
 #include <string.h>
 
@@ -8,13 +9,14 @@
 #include "axes.h"
 #include "condition.h"
 #include "law_step.h"
+#include "log.h"
 #include "motion.h"
 
 static uint32_t validate(const struct mxrc_op *op, const struct mxrc_axis_config *axes,
                          uint32_t axis_count, uint32_t data_keys)
 {
     (void)axes, (void)axis_count, (void)data_keys;
-    if (op->key >= MXRC_PROGRAM_LAWS)
+    if (op->key >= MXRC_PROGRAM_LAWS || op->count > MXRC_OP_ARGS)
         return MXRC_ERR_INVALID;
     for (uint32_t i = 0; i < MXRC_OP_ARGS; i++)
         if (!isfinite(op->args[i]))
@@ -40,16 +42,34 @@ static void let_go(struct mxrc_action *action, uint32_t result)
 
 static uint32_t fail(struct mxrc_action *action)
 {
+    if (action->op->axes)
+        action->exec->task_asks_safe = MXRC_SAFE_LAW_FAULT;
     let_go(action, MXRC_ERR_LAW);
     action->result = MXRC_ERR_LAW;
     return MXRC_ACTION_FAILED;
+}
+
+static uint32_t fail_with_code(struct mxrc_action *action, int code)
+{
+    const struct mxrc_task_law *one = &action->exec->config.task_law[action->op->key];
+    mxrc_log(action->exec, action->op->axes ? MXRC_EV_TASK_LAW_FAULT : MXRC_EV_USER_ACTION_FAULT,
+             action->strand, one->text, action->strand->op, code);
+    return fail(action);
+}
+
+static uint32_t fail_on_axis(struct mxrc_action *action, uint32_t axis)
+{
+    const struct mxrc_task_law *one = &action->exec->config.task_law[action->op->key];
+    mxrc_log(action->exec, MXRC_EV_TASK_LAW_NOT_FINITE, action->strand, one->text,
+             action->strand->op, axis);
+    return fail(action);
 }
 
 static uint32_t begin(struct mxrc_action *action)
 {
     struct mxrc_exec *exec = action->exec;
     const struct mxrc_op *op = action->op;
-    const struct mxrc_law *law = exec->config.task_law[op->key];
+    const struct mxrc_law *law = exec->config.task_law[op->key].law;
     if (!mxrc_axes_at_rest(exec, op->axes))
         return MXRC_ACTION_WAITING;
     if (exec->task_law_owner && exec->task_law_owner != strand_number(action))
@@ -59,9 +79,10 @@ static uint32_t begin(struct mxrc_action *action)
         memset(exec->task_law_state, 0, sizeof exec->task_law_state);
         exec->task_law_key = op->key;
         exec->task_law_owner = strand_number(action);
-        if (law->init(exec->task_law_state, op->args, exec->config.axis_count,
-                      mxrc_cycle_seconds(exec)))
-            return fail(action);
+        int code = law->init(exec->task_law_state, op->args, exec->config.axis_count,
+                             mxrc_cycle_seconds(exec));
+        if (code)
+            return fail_with_code(action, code);
     }
     law->reset(exec->task_law_state, op->args, &exec->law_input);
     for (uint32_t i = 0; i < exec->config.axis_count; i++)
@@ -90,7 +111,7 @@ static uint32_t step(struct mxrc_action *action)
 {
     struct mxrc_exec *exec = action->exec;
     const struct mxrc_op *op = action->op;
-    const struct mxrc_law *law = exec->config.task_law[op->key];
+    const struct mxrc_law *law = exec->config.task_law[op->key].law;
     double command[MXRC_LAW_AXES];
     if (exec->task_law_owner != strand_number(action)) /* its state was not to be restored */
         return fail(action);
@@ -98,12 +119,12 @@ static uint32_t step(struct mxrc_action *action)
     memcpy(command, exec->law_input.setpoint, sizeof command);
     int code = law->step(exec->task_law_state, op->args, &exec->law_input, command);
     if (code && code != MXRC_LAW_DONE)
-        return fail(action);
+        return fail_with_code(action, code);
     for (uint32_t i = 0; i < exec->config.axis_count; i++) {
         if (!(op->axes & (1u << i)))
             continue;
         if (!isfinite(command[i]))
-            return fail(action);
+            return fail_on_axis(action, i);
         follow(&exec->axis[i], &exec->config.axis[i], command[i], mxrc_cycle_seconds(exec));
     }
     exec->now.driven |= op->axes;

@@ -17,7 +17,7 @@ static uint32_t begin(struct mxrc_action *action)
 /* Entered once all tasks have had their turn in this cycle. */
 static uint32_t step(struct mxrc_action *action)
 {
-    action->exec->task_asks_safe = 1;
+    action->exec->task_asks_safe = MXRC_SAFE_TASK;
     return MXRC_ACTION_DONE;
 }
 

@@ -194,10 +194,11 @@ struct mxrc_exec {
     _Alignas(16) uint8_t task_law_state[MXRC_TASK_LAW_STATE_BYTES];
     uint32_t task_law_owner; /* number of the strand that runs a law, from 1; 0: none */
     uint32_t task_law_key;   /* its handle */
-    uint32_t branches;       /* in use */
+    uint32_t task_law_identity[MXRC_PROGRAM_LAWS]; /* CRC32C of the names */
+    uint32_t branches;                             /* in use */
     uint32_t reserved1;
     uint32_t active_tasks;
-    uint32_t task_asks_safe;
+    uint32_t task_asks_safe; /* enum mxrc_safe_cause; 0: no */
 
     /* law and driver */
     const struct mxrc_law *law;

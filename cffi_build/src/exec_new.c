@@ -69,20 +69,17 @@ static int open_driver(struct mxrc_exec *exec, char *error, size_t error_bytes)
     return result;
 }
 
-static int check_task_laws(const struct mxrc_exec *exec, char *error, size_t error_bytes)
+static int use_task_laws(struct mxrc_exec *exec, char *error, size_t error_bytes)
 {
     for (uint32_t i = 0; i < MXRC_PROGRAM_LAWS; i++) {
-        const struct mxrc_law *law = exec->config.task_law[i];
-        int result = law ? mxrc_law_check(law, law->parameter_count, error, error_bytes) : 0;
+        const struct mxrc_task_law *one = &exec->config.task_law[i];
+        if (!one->law)
+            continue;
+        int result = mxrc_law_check_task(one->law, one->law->parameter_count, error, error_bytes);
         if (result)
             return result;
-        if (law &&
-            (law->state_bytes > MXRC_TASK_LAW_STATE_BYTES || law->parameter_count > MXRC_OP_ARGS))
-            return mxrc_fail(error, error_bytes, EINVAL,
-                             "control law %.31s is for tasks: at most %u bytes of state and %u "
-                             "parameters, it has %u and %u",
-                             law->name, MXRC_TASK_LAW_STATE_BYTES, MXRC_OP_ARGS, law->state_bytes,
-                             law->parameter_count);
+        exec->task_law_identity[i] =
+            mxrc_crc32c(0, one->name, strnlen(one->name, sizeof one->name));
     }
     return 0;
 }
@@ -103,7 +100,7 @@ static int set_up(struct mxrc_exec *exec, char *error, size_t error_bytes)
     if ((result = mxrc_log_begin(exec, error, error_bytes)) != 0 ||
         (result = mxrc_law_check(law_of(exec), exec->config.law_parameter_count, error,
                                  error_bytes)) != 0 ||
-        (result = check_task_laws(exec, error, error_bytes)) != 0 ||
+        (result = use_task_laws(exec, error, error_bytes)) != 0 ||
         (result = open_driver(exec, error, error_bytes)) != 0 ||
         (result = mxrc_exec_use_law(exec, law_of(exec), exec->config.law_parameters,
                                     exec->config.law_parameter_count, error, error_bytes)) != 0 ||

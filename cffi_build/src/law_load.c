@@ -36,6 +36,22 @@ int mxrc_law_check(const struct mxrc_law *law, uint32_t parameter_count, char *e
     return 0;
 }
 
+int mxrc_law_check_task(const struct mxrc_law *law, uint32_t parameter_count, char *error,
+                        size_t error_bytes)
+{
+    int result = mxrc_law_check(law, parameter_count, error, error_bytes);
+    if (result)
+        return result;
+    if (law->command != MXRC_LAW_POSITION || law->state_bytes > MXRC_TASK_LAW_STATE_BYTES ||
+        law->parameter_count > MXRC_OP_ARGS)
+        return mxrc_fail(error, error_bytes, EINVAL,
+                         "control law %.31s is for tasks: it must command positions and have at "
+                         "most %u bytes of state and %u parameters, it has %u and %u",
+                         law->name, MXRC_TASK_LAW_STATE_BYTES, MXRC_OP_ARGS, law->state_bytes,
+                         law->parameter_count);
+    return 0;
+}
+
 int mxrc_law_load(const char *path, const char *symbol, const struct mxrc_law **law, char *error,
                   size_t error_bytes)
 {

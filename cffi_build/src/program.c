@@ -94,11 +94,11 @@ static uint32_t check_fields(const struct mxrc_program *program, const struct mx
     int conditional = op->kind == MXRC_OP_IF || op->kind == MXRC_OP_WAIT_FOR;
     int may = conditional || op->kind == MXRC_OP_REPEAT || op->kind == MXRC_OP_CONTROL_LAW;
     int counts = op->kind == MXRC_OP_REPEAT || op->kind == MXRC_OP_MOVE_JOINTS ||
-                 op->kind == MXRC_OP_EMIT_EVENT;
+                 op->kind == MXRC_OP_EMIT_EVENT || op->kind == MXRC_OP_CONTROL_LAW;
     int targets =
         op->kind == MXRC_OP_IF || op->kind == MXRC_OP_REPEAT || op->kind == MXRC_OP_PARALLEL;
     if ((op->count && !counts) || (op->target && !targets) || op->progress > PROGRESS_MAX ||
-        op->reserved)
+        (op->identity && op->kind != MXRC_OP_CONTROL_LAW))
         return MXRC_ERR_INVALID;
     if (op->kind != MXRC_OP_PARALLEL && memcmp(op->branch, no_branch, sizeof no_branch) != 0)
         return MXRC_ERR_INVALID;

@@ -276,7 +276,7 @@ static const struct mxrc_section law = {
 
 static uint32_t task_law_save(const struct mxrc_exec *exec, void *out)
 {
-    const struct mxrc_law *law = exec->config.task_law[exec->task_law_key];
+    const struct mxrc_law *law = exec->config.task_law[exec->task_law_key].law;
     uint64_t who = (uint64_t)exec->task_law_key << 32 | exec->task_law_owner;
     if (exec->task_law_owner == 0)
         return 0;
@@ -293,7 +293,7 @@ static int task_law_validate(const struct mxrc_exec *exec, const void *saved, ui
         return bytes == 0;
     memcpy(&who, saved, sizeof who);
     const struct mxrc_law *law =
-        who >> 32 < MXRC_PROGRAM_LAWS ? exec->config.task_law[who >> 32] : NULL;
+        who >> 32 < MXRC_PROGRAM_LAWS ? exec->config.task_law[who >> 32].law : NULL;
     return law && owned_validate((const uint8_t *)saved + sizeof who, bytes - (uint32_t)sizeof who,
                                  law->name, law->state_version, law->state_bytes);
 }

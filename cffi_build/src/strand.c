@@ -90,7 +90,8 @@ static int op_failed(struct mxrc_action *action)
         mxrc_strand_at(strand, op->recovery);
         return 1;
     case MXRC_FAIL_SAFE_MODE:
-        exec->task_asks_safe = 1;
+        if (!exec->task_asks_safe)
+            exec->task_asks_safe = MXRC_SAFE_TASK;
         break;
     default:
         break;

@@ -144,7 +144,7 @@ void mxrc_tasks_step(struct mxrc_exec *exec)
             run_task(exec, task);
     }
     if (exec->task_asks_safe)
-        mxrc_state_fault(exec, MXRC_SAFE_TASK);
+        mxrc_state_fault(exec, exec->task_asks_safe);
 }
 
 /* ---- all of them ---- */

@@ -33,11 +33,12 @@ static uint32_t state_admits(const struct mxrc_exec *exec)
 
 static int law_fits(const struct mxrc_exec *exec, const struct mxrc_op *op)
 {
-    const struct mxrc_law *law = exec->config.task_law[op->key];
-    return law && (op->axes == 0 || law->command == MXRC_LAW_POSITION);
+    const struct mxrc_law *law = exec->config.task_law[op->key].law;
+    return law && op->identity == exec->task_law_identity[op->key] &&
+           op->count == law->parameter_count;
 }
 
-/* Keys that conditions name: there, and a number. Laws: loaded. */
+/* Keys that conditions name: there, and a number. Laws: loaded, and the one that is meant. */
 static uint32_t check_keys(const struct mxrc_exec *exec, const struct mxrc_program_slot *own,
                            uint32_t *op)
 {

@@ -474,6 +474,8 @@ static struct mxrc_op *law_op(uint64_t cycles)
     program_begin();
     struct mxrc_op *op = program_op(MXRC_OP_CONTROL_LAW);
     op->key = 2;
+    op->count = 1;
+    op->identity = mxrc_crc32c(0, "under_test", 10);
     op->axes = 2;
     op->args[0] = 0.25;
     op->duration_ns = cycles * PERIOD;
@@ -493,7 +495,7 @@ static void test_control_law(void)
     CHECK_EQUAL(reply_to(number), MXRC_ERR_LAW); /* none is loaded */
     exec_done(exec);
 
-    config.task_law[2] = &task_law;
+    config.task_law[2] = (struct mxrc_task_law){.law = &task_law, .name = "under_test"};
     exec = running();
     law_op(2000);
     send_start(1, 0);
@@ -528,7 +530,40 @@ static void test_control_law(void)
         exec_run(exec, 4000);
         CHECK_EQUAL(ended_with(cases[i].ends), cases[i].result);
         CHECK_EQUAL(exec->task_law_owner, 0);
+        if (cases[i].result == MXRC_OK) {
+            CHECK_EQUAL(exec->state, MXRC_STATE_RUNNING);
+            continue;
+        }
+        CHECK_EQUAL(exec->state, MXRC_STATE_SAFE_MODE); /* it drove an axis */
+        CHECK_EQUAL(rt_status()->safe_cause, MXRC_SAFE_LAW_FAULT);
+        send_event(MXRC_RT_SAFE_MODE_EXIT);
+        exec_run(exec, 1);
+        send_event(MXRC_RT_RESUME);
+        exec_run(exec, 1);
     }
+
+    /* A user's action that fails is a failed step; the machine goes on. */
+    skip_events();
+    law_op(0)->axes = 0;
+    program.program.axes = 0;
+    program_seal();
+    law_code = 7;
+    send_start(15, 0);
+    exec_run(exec, 10);
+    CHECK_EQUAL(ended_with(MXRC_EV_TASK_FAILED), MXRC_ERR_LAW);
+    CHECK_EQUAL(exec->state, MXRC_STATE_RUNNING);
+
+    /* Compiled for another law under that handle, or with other parameters. */
+    law_op(10)->identity++;
+    program_seal();
+    number = send_start(16, 0);
+    exec_run(exec, 1);
+    CHECK_EQUAL(reply_to(number), MXRC_ERR_LAW);
+    law_op(10)->count = 2;
+    program_seal();
+    number = send_start(17, 0);
+    exec_run(exec, 1);
+    CHECK_EQUAL(reply_to(number), MXRC_ERR_LAW);
 
     /* Two at a time: the second waits for the first. */
     law_op(10);

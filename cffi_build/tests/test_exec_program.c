@@ -203,7 +203,7 @@ int main(void)
     FLOW(OP[13].branch[2] = 1, 13);
     FLOW(OP[13].target = 14, 13);
     FLOW(OP[13].progress = 1001, 13);
-    FLOW(OP[13].reserved = 1, 13);
+    FLOW(OP[13].identity = 1, 13);
     FLOW(H.topic_count = MXRC_PROGRAM_TOPICS + 1, HEADER);
     FLOW(H.topic_count = 1, HEADER); /* a topic without a name */
     FLOW(OP[12].condition.source = MXRC_CONDITION_EVENT, 12);

@@ -6,15 +6,21 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from nonrt_process.interfaces import Compile, InvalidTask, TaskMode, UnknownDefinition
+from nonrt_process.tasks.programs import MAX_KEPT, Programs
 from shared.config import Config
 from shared.config.models.tasks import TaskDefinition
 from shared.datastore import Key
 from shared.enums import NameKind
-from shared.program import ProgramError, compile_task
+from shared.program import Program, ProgramError, compile_task
 from shared.program.scratch import scratch_keys
+
+_CHECKED: Final = Programs()
+"""Compiled without a generation."""
+_SENT: Final = Programs()
+_SERIALIZED: Final[dict[int, tuple[TaskDefinition, str, str]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +62,9 @@ def check(
         InvalidTask
     """
     document, digest = _serialized(definition)
-    try:
-        program = compile_task(
+
+    def make() -> Program:
+        return compile_task(
             definition,
             config.robot,
             scratch_keys(config.datastore),
@@ -66,6 +73,10 @@ def check(
             mode=mode,
             parameters=parameters,
         )
+
+    made_for = (config.robot, config.datastore)
+    try:
+        program = _CHECKED.get(document, mode, parameters, made_for, task_id, make)
     except ProgramError as error:
         extensions = {"step": error.step, "field": error.field}
         raise InvalidTask(str(error), extensions=extensions) from error
@@ -73,8 +84,15 @@ def check(
 
 
 def _serialized(definition: TaskDefinition) -> tuple[str, str]:
-    document = definition.model_dump_json(by_alias=True)
-    return document, hashlib.sha256(document.encode()).hexdigest()
+    """Itself as JSON, and the digest of that; kept as long as the definition is used."""
+    found = _SERIALIZED.get(id(definition))
+    if found is None or found[0] is not definition:
+        document = definition.model_dump_json(by_alias=True)
+        digest = hashlib.sha256(document.encode()).hexdigest()
+        if len(_SERIALIZED) >= MAX_KEPT:
+            _SERIALIZED.clear()
+        found = _SERIALIZED[id(definition)] = (definition, document, digest)
+    return found[1:]
 
 
 @lru_cache(maxsize=256)
@@ -90,15 +108,19 @@ def compiler(
     definition = parse(document)
 
     def compile_program(intern: Callable[[NameKind, str], int], keys: Mapping[str, Key]) -> bytes:
-        program = compile_task(
-            definition,
-            config.robot,
-            keys,
-            intern,
-            task_id=task_id,
-            mode=mode,
-            parameters=parameters,
-        )
-        return program.data
+        def make() -> Program:
+            return compile_task(
+                definition,
+                config.robot,
+                keys,
+                intern,
+                task_id=task_id,
+                mode=mode,
+                parameters=parameters,
+            )
+
+        # The keys are those of one generation, and so are the names that were interned.
+        made_for = (config.robot, keys)
+        return _SENT.get(document, mode, parameters, made_for, task_id, make).data
 
     return compile_program

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from shared.config.base import Fault
 from shared.config.errors import Loc
-from shared.config.models.actions import Failing, Hold, MoveJoints, Recovery
+from shared.config.models.actions import ControlLaw, Failing, Hold, MoveJoints, Recovery
 from shared.config.models.blocks import Action, Block, Parallel, walk
 from shared.config.models.robot import RobotConfig
 from shared.config.models.tasks import TaskDefinition
@@ -16,7 +16,7 @@ from shared.config.motion_checks import axis_targets, near_axis
 def axis_faults(task: TaskDefinition, robot: RobotConfig) -> Iterator[Fault]:
     """Unknown axes of holds, axes in two branches, holds in a branch that drives nothing."""
     for place, step in task.steps():
-        if isinstance(step, Hold):
+        if isinstance(step, (Hold, ControlLaw)):
             for index, name in enumerate(step.parameters.axes or ()):
                 if name not in robot.axis_index:
                     yield near_axis(name, robot, (*place, "parameters", "axes", index))
@@ -55,7 +55,7 @@ def driven_axes(
         if isinstance(step, MoveJoints):
             for axis in axis_targets(step.parameters.target, robot)[1]:
                 mask |= 1 << axis
-        elif isinstance(step, Hold):
+        elif isinstance(step, (Hold, ControlLaw)):
             for name in step.parameters.axes or ():
                 mask |= 1 << robot.axis_index.get(name, 0)
     return mask

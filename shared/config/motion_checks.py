@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from shared.config.base import Fault
 from shared.config.errors import Loc
-from shared.config.models.actions import Failing, MoveJoints, NamedPositions, Positions
+from shared.config.models.actions import ControlLaw, Failing, MoveJoints, NamedPositions, Positions
 from shared.config.models.blocks import Action, Block, If, Parallel, Repeat
 from shared.config.models.robot import Axis, RobotConfig
 from shared.config.models.tasks import TaskDefinition
@@ -70,6 +70,9 @@ class _Checker:
     def step(self, step: Action | Block, place: Loc, known: Known) -> Known:
         if isinstance(step, MoveJoints):
             known = self.move(step, place, known)
+        elif isinstance(step, ControlLaw):
+            moved = {self.robot.axis_index.get(name) for name in step.parameters.axes}
+            known = {axis: position for axis, position in known.items() if axis not in moved}
         elif isinstance(step, If):
             one = self.steps(step.then, (*place, "then"), known)
             other = self.steps(step.else_ or (), (*place, "else"), known)

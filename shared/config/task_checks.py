@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from shared.config.axis_checks import axis_faults
 from shared.config.base import Fault
 from shared.config.errors import Loc
-from shared.config.models.actions import SetOutput, SetValue, WaitFor
+from shared.config.models.actions import ControlLaw, SetOutput, SetValue, UserAction, WaitFor
 from shared.config.models.blocks import If, Repeat
 from shared.config.models.conditions import Condition, Trigger
 from shared.config.models.datastore import DataStoreKey
@@ -42,6 +42,8 @@ def task_faults(
     for place, step in task.steps():
         if isinstance(step, (SetOutput, SetValue)):
             yield from _at((*place, "parameters"), _output_faults(step, keys))
+        elif isinstance(step, (ControlLaw, UserAction)):
+            yield from _at((*place, "parameters"), _law_faults(step, robot))
     for place, condition in conditions(task):
         yield from _at(place, _comparison_faults(condition, keys))
     yield from _topic_faults(task)
@@ -58,6 +60,8 @@ def conditions(task: TaskDefinition) -> Iterator[tuple[Loc, Condition]]:
     for place, step in task.steps():
         if isinstance(step, WaitFor):
             yield (*place, "parameters", "condition"), step.parameters.condition
+        elif isinstance(step, (ControlLaw, UserAction)) and step.parameters.until is not None:
+            yield (*place, "parameters", "until"), step.parameters.until
         elif isinstance(step, If):
             yield (*place, "condition"), step.condition
         elif isinstance(step, Repeat) and step.while_ is not None:
@@ -95,6 +99,22 @@ def _comparison_faults(condition: Condition | Trigger, keys: Keys) -> Iterator[F
         key.type == "int64" and isinstance(value, float)
     ):
         yield Fault(("value",), f"must be of the key's type, {key.type}")
+
+
+def _law_faults(action: ControlLaw | UserAction, robot: RobotConfig) -> Iterator[Fault]:
+    name, values = action.parameters.law, action.parameters.values
+    index = robot.task_law_index.get(name)
+    if index is None:
+        known = list(robot.task_law_index)
+        close = difflib.get_close_matches(name, known, 1)
+        yield Fault(
+            ("law",),
+            "must name one of task_laws in robot.json; there is: " + (", ".join(known) or "none"),
+            f"did you mean {close[0]}?" if close else "",
+        )
+    elif values is not None and len(values) != len(robot.task_laws[index].parameters):
+        count = len(robot.task_laws[index].parameters)
+        yield Fault(("values",), f"must be {count} numbers: {name} takes as many (robot.json)")
 
 
 def _output_faults(action: SetOutput | SetValue, keys: Keys) -> Iterator[Fault]:

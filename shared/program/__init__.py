@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from shared.program.actions import Intern
 from shared.program.builder import MAX_OPS
-from shared.program.compiler import MAX_ACTIONS, Program, compile_task
+from shared.program.compiler import MAX_ACTIONS, Program, compile_task, renamed
 from shared.program.document import Compiled, compile_document
 from shared.program.errors import ProgramError
 
@@ -20,4 +20,5 @@ __all__ = [
     "ProgramError",
     "compile_document",
     "compile_task",
+    "renamed",
 ]

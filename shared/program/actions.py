@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from shared.config.models.actions import (
+    ControlLaw,
     EmitEvent,
     Hold,
     Log,
@@ -13,6 +14,7 @@ from shared.config.models.actions import (
     SafeStop,
     SetOutput,
     SetValue,
+    UserAction,
     Wait,
     WaitFor,
 )
@@ -44,6 +46,8 @@ _KINDS: Final[dict[type, OpKind]] = {
     Wait: OpKind.WAIT,
     Hold: OpKind.HOLD,
     WaitFor: OpKind.WAIT_FOR,
+    ControlLaw: OpKind.CONTROL_LAW,
+    UserAction: OpKind.CONTROL_LAW,
     Log: OpKind.LOG,
     EmitEvent: OpKind.EMIT_EVENT,
     SetValue: OpKind.SET_VALUE,
@@ -79,10 +83,13 @@ class Actions:
         elif isinstance(action, (Wait, Hold)):
             op.duration_ns = ns(action.parameters.duration_s)
             if isinstance(action, Hold):
-                op.axes = self._held(action, hold_axes)
+                names = action.parameters.axes
+                op.axes = hold_axes if names is None else self._mask(names)
         elif isinstance(action, WaitFor):
             edge = action.parameters.on == "edge"
             encode(op.condition, action.parameters.condition, self.keys, self.topic, edge=edge)
+        elif isinstance(action, (ControlLaw, UserAction)):
+            self._law(op, action)
         elif isinstance(action, Log):
             self._log(op, action, step)
         elif isinstance(action, EmitEvent):
@@ -125,11 +132,25 @@ class Actions:
             for axis, position in axis_targets(positions, self.robot)[1].items():
                 via.args[point % VIA_PER_OP * AXES + axis] = position
 
-    def _held(self, action: Hold, hold_axes: int) -> int:
-        if action.parameters.axes is None:
-            return hold_axes
+    def _law(self, op: Any, action: ControlLaw | UserAction) -> None:
+        parameters = action.parameters
+        op.key = self.robot.task_law_index[parameters.law]
+        op.identity = name_identity(parameters.law)
+        values = parameters.values
+        if values is None:
+            values = self.robot.task_laws[op.key].parameters
+        op.count = len(values)
+        _fill(op.args, values)
+        if isinstance(action, ControlLaw):
+            op.axes = self._mask(action.parameters.axes)
+        if parameters.duration_s is not None:
+            op.duration_ns = ns(parameters.duration_s)
+        if parameters.until is not None:
+            encode(op.condition, parameters.until, self.keys, self.topic)
+
+    def _mask(self, names: tuple[str, ...]) -> int:
         mask = 0
-        for name in action.parameters.axes:
+        for name in names:
             mask |= 1 << self.robot.axis_index[name]
         return mask
 
@@ -145,6 +166,12 @@ class Actions:
             op.args[index] = self.intern(NameKind.TOPIC, part)
 
 
+def name_identity(name: str) -> int:
+    """What the core makes of a law's name, so that a handle stands for no other law."""
+    text = name.encode()
+    return int(lib.mxrc_crc32c(0, text, len(text)))
+
+
 def ns(seconds: float) -> int:
     """Seconds as whole nanoseconds."""
     return round(seconds * 1e9)
@@ -158,7 +185,7 @@ def _fill(args: Any, values: tuple[Any, ...]) -> None:
 def _expected_s(action: Action) -> float:
     if isinstance(action, (Wait, Hold)):
         return action.parameters.duration_s
-    if isinstance(action, MoveJoints):
+    if isinstance(action, (MoveJoints, ControlLaw, UserAction)):
         return action.parameters.duration_s or _UNKNOWN_TIME_S
     return _UNKNOWN_TIME_S if isinstance(action, WaitFor) else 0.0
 

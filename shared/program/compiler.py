@@ -8,7 +8,7 @@ checks it again, and runs the copy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from shared.axes import axis_configs
@@ -87,6 +87,26 @@ def compile_task(
     return Program(data, int(program.crc), builder.count, builder.axes)
 
 
+def renamed(program: Program, task_id: str) -> Program:
+    """The same program for a start under another name.
+
+    Raises:
+        ProgramError: the name is too long.
+    """
+    _check_name(task_id)
+    slot = ffi.new("struct mxrc_program_slot *")
+    ffi.memmove(slot, program.data, len(program.data))
+    slot.program.task_id = from_text(task_id, _TEXT_BYTES)
+    slot.program.crc = lib.mxrc_program_checksum(slot)
+    data = bytes(ffi.buffer(slot, len(program.data)))
+    return replace(program, data=data, crc=int(slot.program.crc))
+
+
+def _check_name(task_id: str) -> None:
+    if len(task_id.encode()) >= _TEXT_BYTES:
+        raise ProgramError(task_id, "", "task_id", f"must have at most {_TEXT_BYTES - 1} bytes")
+
+
 def _refuse_faults(
     definition: TaskDefinition, robot: RobotConfig, keys: Mapping[str, Key], task_id: str
 ) -> None:
@@ -103,8 +123,7 @@ def _check_start(definition: TaskDefinition, task_id: str, mode: str) -> None:
     def refuse(field: str, message: str) -> None:
         raise ProgramError(task_id, "", field, message)
 
-    if len(task_id.encode()) >= _TEXT_BYTES:
-        refuse("task_id", f"must have at most {_TEXT_BYTES - 1} bytes")
+    _check_name(task_id)
     if mode not in _MODES:
         refuse("mode", f"found {mode!r:.40}: must be once, periodic or triggered")
     if mode == "periodic" and definition.period_ms is None:

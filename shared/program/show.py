@@ -60,14 +60,21 @@ class Listing:
 
 
 def listing(
-    program: Program, resolve: Resolve, axes: Sequence[str], keys: Sequence[DataStoreKey]
+    program: Program,
+    resolve: Resolve,
+    axes: Sequence[str],
+    keys: Sequence[DataStoreKey],
+    laws: Sequence[str] = (),
 ) -> Listing:
-    """What `program` says. axes: their names by index; keys: those of the data store by handle."""
+    """What `program` says.
+
+    axes: their names by index; keys: those of the data store by handle; laws: names of task_laws.
+    """
     slot: Any = ffi.new("struct mxrc_program_slot *")
     ffi.memmove(slot, program.data, len(program.data))
     header = slot.program
     topics = [resolve(header.topic[index]) for index in range(header.topic_count)]
-    context = _Context(resolve, axes, keys, topics, slot)
+    context = _Context(resolve, axes, keys, laws, topics, slot)
     return Listing(
         resolve(header.task_name),
         resolve(header.sequence_name),
@@ -114,6 +121,7 @@ class _Context:
     resolve: Resolve
     axes: Sequence[str]
     keys: Sequence[DataStoreKey]
+    laws: Sequence[str]
     topics: Sequence[str]
     slot: Any
 
@@ -210,6 +218,18 @@ def _emit_event(op: Any, _index: int, context: _Context) -> str:
     return f"{context.resolve(op.key)}({values})"
 
 
+def _control_law(op: Any, _index: int, context: _Context) -> str:
+    law = context.laws[op.key] if op.key < len(context.laws) else f"law {op.key}"
+    words = [f"{law} drives {', '.join(_names(op.axes, context.axes))}" if op.axes else law]
+    if op.count:
+        words.append(f"with {', '.join(f'{op.args[index]:.15g}' for index in range(op.count))}")
+    if op.duration_ns:
+        words.append(f"for {_seconds(op.duration_ns)}")
+    if op.condition.source:
+        words.append(f"until {context.condition(op.condition)}")
+    return " ".join(words)
+
+
 def _wait_for(op: Any, _index: int, context: _Context) -> str:
     return context.condition(op.condition)
 
@@ -243,6 +263,7 @@ _DOES: Final[dict[OpKind, Callable[[Any, int, _Context], str]]] = {
     OpKind.WAIT: _wait,
     OpKind.LOG: _log,
     OpKind.SET_VALUE: _set_value,
+    OpKind.CONTROL_LAW: _control_law,
     OpKind.WAIT_FOR: _wait_for,
     OpKind.EMIT_EVENT: _emit_event,
     OpKind.IF: _if,

@@ -235,6 +235,14 @@ struct mxrc_entry_config {
     uint32_t output[MXRC_ENTRY_VALUES]; /* the same, written by RT */
 };
 
+/* A law that tasks run. Its state is at most MXRC_TASK_LAW_STATE_BYTES, its parameters are those of the op. */
+struct mxrc_task_law {
+    const struct mxrc_law *law; /* NULL: none; must stay where it is as long as the executive */
+    char name[32];              /* that tasks know it by */
+    uint32_t text;              /* the name interned, for the log; 0: none */
+    uint32_t reserved;
+};
+
 struct mxrc_exec_config {
     uint64_t period_ns;
     uint64_t deadline_ns; /* after the scheduled time */
@@ -273,7 +281,7 @@ struct mxrc_exec_config {
     uint32_t law_name; /* interned, for the log; 0: none */
     uint32_t law_parameter_count;
     double law_parameters[MXRC_LAW_PARAMETERS];
-    const struct mxrc_law *task_law[8]; /* handles of op CONTROL_LAW; NULL: none; as `law` */
+    struct mxrc_task_law task_law[MXRC_PROGRAM_LAWS]; /* handles of op CONTROL_LAW */
     char thread_name[16];
     uint32_t
         ignore_state; /* 1: begin anew whatever the state block says (enable_state_recovery false) */
@@ -290,6 +298,10 @@ int mxrc_law_load(const char *path, const char *symbol, const struct mxrc_law **
 /* 0, or EINVAL with what of the law, or of its number of parameters, does not fit. */
 int mxrc_law_check(const struct mxrc_law *law, uint32_t parameter_count, char *error,
                    size_t error_bytes);
+
+/* As mxrc_law_check, of a law that tasks run: it commands positions, and state and parameters are few. */
+int mxrc_law_check_task(const struct mxrc_law *law, uint32_t parameter_count, char *error,
+                        size_t error_bytes);
 
 /* ---- schedule entries: see entry.h ---- */
 

@@ -667,9 +667,9 @@ enum mxrc_op_kind {
     /* Until the condition holds; timeout_ns fails it. An event that came since the run began counts once, also if it came
      * before this op; one whose value does not satisfy is used up. */
     MXRC_OP_WAIT_FOR = 7,
-    /* A law that was loaded for tasks, handle `key`, makes the set-points of `axes` (args[0..20]: its parameters) for
-     * duration_ns (0: no end), until the condition holds, or until its step returns MXRC_LAW_DONE. A user's action
-     * in C is such a law; it need not have axes. */
+    /* A law that was loaded for tasks, handle `key`, makes the set-points of `axes` (args[0..count-1]: its parameters) for
+     * duration_ns (0: no end), until the condition holds, or until its step returns MXRC_LAW_DONE. Its fault is a fault
+     * of the machine: SAFE_MODE. Without axes it is a user's action, whose fault fails the op and no more. */
     MXRC_OP_CONTROL_LAW = 8,
     /* Instant; event-bus message with topic `key` (interned) and args[0..count-1], at most MXRC_ARGS, and the trace
      * context of the run. */
@@ -738,11 +738,11 @@ struct mxrc_op {
     uint16_t progress; /* of the run when this op begins, in 1/1000; the compiler's estimate */
     uint32_t next;     /* index of the op that follows: greater, but for JUMP */
     struct mxrc_condition condition; /* of IF, REPEAT, WAIT_FOR, CONTROL_LAW */
-    uint32_t count;                  /* REPEAT, MOVE_JOINTS, EMIT_EVENT */
+    uint32_t count;                  /* REPEAT, MOVE_JOINTS, EMIT_EVENT, CONTROL_LAW */
     uint16_t target;                 /* IF, REPEAT, PARALLEL: op index */
     uint16_t recovery;               /* op index, with MXRC_FAIL_RECOVERY */
     uint16_t branch[MXRC_BRANCHES];  /* PARALLEL: op indices */
-    uint64_t reserved;
+    uint64_t identity; /* CONTROL_LAW: CRC32C of the name that the law is configured under */
     double args[MXRC_OP_ARGS];
 };
 

@@ -51,6 +51,7 @@ def compile_definition(
         compiled.names.resolve,
         [axis.name for axis in config.robot.axes],
         config.datastore.keys,
+        list(config.robot.task_law_index),
     )
     if as_json:
         fields = asdict(shown)

@@ -27,6 +27,7 @@ Positions = Annotated[tuple[Position, ...], Field(min_length=1, max_length=MAX_A
 NamedPositions = Annotated[dict[ShortName, Position], Field(min_length=1, max_length=MAX_AXES)]
 
 MAX_VIA_POINTS = 12
+MAX_LAW_PARAMETERS = 21
 MAX_EVENT_VALUES = 6
 
 
@@ -228,6 +229,45 @@ class SetOutputParameters(ConfigModel):
     )
 
 
+class UserActionParameters(ConfigModel):
+    """Which code of the user's own to run, with what, and how long."""
+
+    law: ShortName = setting(
+        scope="live",
+        meaning="Name of one of task_laws in robot.json.",
+        trouble="An unknown name is refused at load.",
+    )
+    values: Annotated[tuple[Position, ...], Field(max_length=MAX_LAW_PARAMETERS)] | None = setting(
+        None,
+        scope="live",
+        allowed=f"null or a list of at most {MAX_LAW_PARAMETERS} numbers",
+        meaning="Its parameters; null: those in robot.json.",
+        trouble="Another number of them than in robot.json is refused at load.",
+    )
+    duration_s: Seconds | None = setting(
+        None,
+        scope="live",
+        meaning="Time in s after which it is done; null: when it says so, or until says so.",
+        trouble="Neither this nor until, and code that never ends: the task never does.",
+    )
+    until: Condition | None = setting(
+        None,
+        scope="live",
+        meaning="It is done as soon as this holds.",
+        trouble="What holds already ends it in its first cycle.",
+    )
+
+
+class ControlLawParameters(UserActionParameters):
+    """Which law drives which axes."""
+
+    axes: Annotated[tuple[ShortName, ...], Field(min_length=1, max_length=MAX_AXES)] = setting(
+        scope="live",
+        meaning="Names of the axes whose set-points it makes, within their limits.",
+        trouble="Two branches cannot drive the same axis.",
+    )
+
+
 class NoParameters(ConfigModel):
     """An action without parameters."""
 
@@ -317,6 +357,28 @@ class SetValue(Failing):
     )
     parameters: SetOutputParameters = setting(
         scope="live", meaning="What to write.", trouble="Has to be there."
+    )
+
+
+class ControlLaw(Failing):
+    """A control law of the user's own makes the set-points of some axes."""
+
+    type: Literal["control_law"] = setting(
+        scope="live", meaning="Kind of action.", trouble="Unknown: refused."
+    )
+    parameters: ControlLawParameters = setting(
+        scope="live", meaning="Which law, which axes, how long.", trouble="Has to be there."
+    )
+
+
+class UserAction(Failing):
+    """Code of the user's own that drives no axis, by the interface of control laws."""
+
+    type: Literal["user_action"] = setting(
+        scope="live", meaning="Kind of action.", trouble="Unknown: refused."
+    )
+    parameters: UserActionParameters = setting(
+        scope="live", meaning="Which code, how long.", trouble="Has to be there."
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from shared.config.base import ConfigModel, Fault, refuse, setting
 from shared.config.errors import Loc
 from shared.config.models.actions import (
+    ControlLaw,
     EmitEvent,
     Failing,
     Hold,
@@ -18,6 +19,7 @@ from shared.config.models.actions import (
     SafeStop,
     SetOutput,
     SetValue,
+    UserAction,
     Wait,
     WaitFor,
 )
@@ -119,7 +121,19 @@ class If(ConfigModel):
     )
 
 
-Action = MoveJoints | Wait | Hold | WaitFor | Log | EmitEvent | SetValue | SetOutput | SafeStop
+Action = (
+    MoveJoints
+    | Wait
+    | Hold
+    | WaitFor
+    | ControlLaw
+    | UserAction
+    | Log
+    | EmitEvent
+    | SetValue
+    | SetOutput
+    | SafeStop
+)
 Block = Parallel | Repeat | If
 Step = Annotated[Action | Block, Field(discriminator="type")]
 Steps = Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_STEPS)]

@@ -10,6 +10,8 @@ from shared.config.base import ConfigModel, Fault, refuse, setting
 from shared.config.models.names import ShortName
 
 MAX_PARAMETERS = 64
+MAX_TASK_LAWS = 8
+MAX_TASK_PARAMETERS = 21
 BUILTIN_LAWS = ("position_servo",)
 
 
@@ -115,3 +117,36 @@ class Law(ConfigModel):
             if self.symbol not in BUILTIN_LAWS:
                 refuse(Fault(("symbol",), f"must be one of {', '.join(BUILTIN_LAWS)}"))
         return self
+
+
+class TaskLaw(ConfigModel):
+    """Code of the user's own for the actions control_law and user_action (docs/control-laws.md)."""
+
+    name: ShortName = setting(
+        meaning="Name that tasks use for it, in the log as well.",
+        trouble="Two of one name are refused.",
+    )
+    type: Literal["c", "numba"] = setting(
+        meaning="c: in a shared object; numba: a Python function that numba compiles at the start "
+        "(extra `numba`).",
+        trouble="What cannot be loaded is refused at the start.",
+    )
+    path: str = setting(
+        min_length=1,
+        max_length=4000,
+        meaning="The file (.so, .py); relative to the folder of the configuration.",
+        trouble="A file that group or others may write, or that belongs to somebody else, is "
+        "refused: it is code that moves a machine.",
+    )
+    symbol: str = setting(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,126}$",
+        meaning="c: name of the struct mxrc_law; numba: of the decorated function.",
+        trouble="A symbol that the file does not have is refused.",
+    )
+    parameters: tuple[float, ...] = setting(
+        (),
+        max_length=MAX_TASK_PARAMETERS,
+        meaning="What an action without parameters of its own runs it with, in the order and units "
+        "that the law states; as many as it takes.",
+        trouble="Another number of them than the law takes is refused.",
+    )

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from shared.config.base import ConfigFile, ConfigModel, Fault, refuse, setting
-from shared.config.models.driver import Driver, Law
+from shared.config.models.driver import MAX_TASK_LAWS, Driver, Law, TaskLaw
 from shared.config.models.names import ShortName
 
 MAX_AXES = 8
@@ -115,6 +115,12 @@ class RobotConfig(ConfigFile):
         meaning="The control law between set-points and outputs.",
         trouble="What cannot be loaded is refused.",
     )
+    task_laws: tuple[TaskLaw, ...] = setting(
+        (),
+        max_length=MAX_TASK_LAWS,
+        meaning="Control laws and actions of the user's own that tasks may run.",
+        trouble="One that cannot be loaded is refused at the start; a change needs a restart.",
+    )
     axes: tuple[Axis, ...] = setting(
         min_length=1,
         max_length=MAX_AXES,
@@ -127,6 +133,11 @@ class RobotConfig(ConfigFile):
         """Name of each axis -> its index in `axes`."""
         return {axis.name: index for index, axis in enumerate(self.axes)}
 
+    @property
+    def task_law_index(self) -> dict[str, int]:
+        """Name of each law for tasks -> its handle, the index in `task_laws`."""
+        return {law.name: index for index, law in enumerate(self.task_laws)}
+
     @model_validator(mode="after")
     def _rules(self) -> RobotConfig:
         faults = []
@@ -137,6 +148,13 @@ class RobotConfig(ConfigFile):
             if axis.name in names:
                 faults.append(Fault((*place, "name"), "must be a name that no other axis has"))
             names.add(axis.name)
+        laws: set[str] = set()
+        for index, law in enumerate(self.task_laws):
+            if law.name in laws:
+                faults.append(
+                    Fault(("task_laws", index, "name"), "must be a name that no other of them has")
+                )
+            laws.add(law.name)
         if faults:
             refuse(*faults)
         return self

@@ -47,7 +47,7 @@ HOME = [0.0, -0.6, 1.2, 0.0, 0.9, 0.0]
             ACTION + ".type",
             '"emit_event", "hold", "if", "log", "move_joints"',
         ),
-        (_task({"name": "x", "parameters": {}}), ACTION + ".type", 'one of "emit_event"'),
+        (_task({"name": "x", "parameters": {}}), ACTION + ".type", 'one of "control_law"'),
         (_task(_action("wait", {})), ACTION + ".parameters.duration_s", "above 0"),
         (_task(_action("wait", {"duration_s": -1})), ACTION + ".parameters.duration_s", "above 0"),
         (_task(_action("wait", {"duration_s": 1, "x": 1})), ACTION + ".parameters.x", "known key"),

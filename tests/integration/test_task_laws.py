@@ -1,0 +1,169 @@
+"""Control laws and actions of the user's own in tasks, from HTTP to the axes."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.enums import RegionId, SafeCause, StateSection
+from shared.events import message_id
+from shared.names import Names
+from shared.ring import RingReader
+from shared.segment import Segment
+from shared.state_block import read_state
+from tests.helpers import ROOT, unique_instance
+from tests.integration.test_control_laws import build, refusal
+from tests.integration.test_nonrt_process import ANY_TIMING, SERVING, NonRt, started_nonrt
+from tests.integration.test_task_blocks import ended, post, start
+from tests.processes import Place, kill, started_rt, wait_for, wait_for_state
+
+EXAMPLE = ROOT / "examples" / "control_laws"
+
+LAWS = """
+#include <math.h>
+#include "mxrc/law.h"
+static int init(void *s, const double *p, uint32_t axes, double dt) { return 0; }
+static void reset(void *s, const double *p, const struct mxrc_law_input *in) {}
+static int wild_step(void *s, const double *p, const struct mxrc_law_input *in, double *command)
+{
+    command[3] = ++*(double *)s > 50 ? NAN : in->setpoint[3];
+    return 0;
+}
+static int count_step(void *s, const double *p, const struct mxrc_law_input *in, double *command)
+{
+    if (p[0] < 0)
+        return 9;
+    return ++*(double *)s >= p[0] ? MXRC_LAW_DONE : 0;
+}
+const struct mxrc_law wild = { MXRC_LAW_ABI, sizeof(struct mxrc_law), "wild_law",
+                               MXRC_LAW_POSITION, 8, 1, 0, init, wild_step, reset };
+const struct mxrc_law count = { MXRC_LAW_ABI, sizeof(struct mxrc_law), "count",
+                                MXRC_LAW_POSITION, 8, 1, 1, init, count_step, reset };
+const struct mxrc_law effort = { MXRC_LAW_ABI, sizeof(struct mxrc_law), "effort",
+                                 MXRC_LAW_EFFORT, 8, 1, 0, init, wild_step, reset };
+"""
+
+
+def task(name: str, kind: str, on_failure: str = "fail", **parameters: Any) -> dict[str, Any]:
+    action = {"name": name, "type": kind, "parameters": parameters, "on_failure": on_failure}
+    return {"id": name, "sequence": {"name": "s", "actions": [action]}}
+
+
+TASKS = (
+    task("wild", "control_law", law="goes_wild", axes=["wrist_roll"]),
+    task("counts", "user_action", law="counts", values=[3000]),
+    task("refuses", "user_action", "skip", law="counts", values=[-1]),
+    json.loads((EXAMPLE / "sway.json").read_text()),
+)
+
+
+def configure(place: Place) -> dict[str, Any]:
+    """A robot.json with laws, as a document."""
+    sway = build(EXAMPLE / "sway.c", place.config_dir / "sway.so", "-std=gnu11")
+    source = place.folder / "laws.c"
+    source.write_text(LAWS)
+    laws = build(source, place.config_dir / "laws.so")
+    one = {"type": "c", "path": laws.name}
+    path = place.config_dir / "robot.json"
+    robot: dict[str, Any] = json.loads(path.read_text())
+    robot["task_laws"] = [
+        {**one, "name": "goes_wild", "symbol": "wild"},
+        {**one, "name": "sway", "path": sway.name, "symbol": "sway", "parameters": [0.3, 0.5, 2]},
+        {**one, "name": "counts", "symbol": "count", "parameters": [100]},
+    ]
+    path.write_text(json.dumps(robot))
+    return robot
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    made = Place(unique_instance(), tmp_path_factory.mktemp("laws"))
+    made.environ |= ANY_TIMING
+    configure(made)
+    for content in TASKS:
+        path = made.config_dir / "tasks" / f"{content['id']}.json"
+        path.write_text(json.dumps(content))
+        path.chmod(0o640)
+    return made
+
+
+@pytest.fixture(scope="module")
+def nonrt(place: Place) -> Iterator[NonRt]:
+    with started_nonrt(place) as running:
+        yield running
+
+
+def logged(segment: Segment, name: str) -> Any:
+    """The first RT event of that name."""
+    lane = RegionId.LANE + 2 * (segment.primary() or 0)
+    records = RingReader(segment, lane).read().records
+    return records[records["message_id"] == message_id(name)][0]
+
+
+def counted(segment: Segment) -> float:
+    """How far `counts` has got, by the state block; 0: it does not run."""
+    found = read_state(segment)
+    section = (found or {}).get(f"section_{StateSection.TASK_LAW}", {}).get("hex", "")
+    raw = bytes.fromhex(section)
+    if len(raw) < 8 or raw[8:13] != b"count":
+        return 0.0
+    (value,) = struct.unpack("<d", raw[-8:])
+    return float(value)
+
+
+def test_they_drive_act_fail_and_survive(place: Place, nonrt: NonRt) -> None:
+    with started_rt(place) as rt:
+        segment = wait_for_state(place, rt)
+        nonrt.wait_for_status(*SERVING)
+        start(nonrt, "sway", rounds=1.0)
+        assert ended(nonrt, "sway")["status"] == "COMPLETED"
+
+        start(nonrt, "refuses")  # a user's action that fails is skipped, as its task says
+        assert ended(nonrt, "refuses")["status"] == "COMPLETED"
+        fault = logged(segment, "USER_ACTION_FAULT")
+        assert Names(segment).resolve(int(fault["args"][0])) == "counts"
+        assert list(fault["args"][1:3]) == [0, 9]
+
+        start(nonrt, "counts")
+        before = wait_for(lambda: counted(segment) or None, "its first steps")
+        kill(rt)
+    with started_rt(place, name="again") as rt:
+        segment = wait_for_state(place, rt)
+        assert wait_for(lambda: counted(segment) or None, "it goes on") > before
+        assert ended(nonrt, "counts")["status"] == "COMPLETED"
+
+        start(nonrt, "wild")
+        end = ended(nonrt, "wild")
+        assert (end["status"], end["error"]) == ("FAILED", "ERR_LAW")
+        wait_for(
+            lambda: segment.rt_status.safe_cause == SafeCause.LAW_FAULT, "SAFE_MODE by its fault"
+        )
+        fault = logged(segment, "TASK_LAW_NOT_FINITE")
+        assert Names(segment).resolve(int(fault["args"][0])) == "goes_wild"
+        assert fault["args"][2] == 3
+        lines = "\n".join(path.read_text() for path in (place.folder / "log").glob("*.log"))
+        assert "goes_wild" in lines
+        assert post(nonrt, "/api/v1/rt/stop").is_success
+        assert rt.wait() == 0
+
+
+def test_what_does_not_fit_is_refused_by_name(instance: str, tmp_path: Path) -> None:
+    place = Place(instance, tmp_path)
+    robot = configure(place)
+    path = place.config_dir / "robot.json"
+    laws = robot["task_laws"]
+    for change, where, why in (
+        ({"parameters": [1]}, "$.task_laws[0].parameters", "wild_law takes 0 parameters"),
+        ({"symbol": "effort"}, "$.task_laws[0].symbol", "must command positions"),
+        ({"symbol": "nothing"}, "$.task_laws[0].path", "has no symbol nothing"),
+    ):
+        robot["task_laws"] = [{**laws[0], **change}, *laws[1:]]
+        path.write_text(json.dumps(robot))
+        output = refusal(place)
+        assert f"robot.json: {where}" in output
+        assert why in output
