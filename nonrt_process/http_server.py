@@ -1,76 +1,34 @@
-"""An HTTP server in a thread of its own, bounded against slow and many clients.
-
-uvicorn bounds requests, not connections and not the time that a client takes to send one; the
-protocol class here adds both.
-"""
+"""An HTTP server in a thread of its own, bounded against slow and many clients."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import logging
+import resource
 import socket
 import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from nonrt_process.http_limit import MAX_REQUESTS, RequestLimit
+from nonrt_process.http_protocol import BoundedProtocol
 from nonrt_process.interfaces import HEALTHY, Finding, HealthStatus, ProcessName
 from shared.startup import EX_TEMPFAIL, Refused
 
-MAX_CONNECTIONS: Final = 256
-MAX_REQUESTS: Final = 128
-HEADER_BYTES: Final = 16 * 1024
-REQUEST_TIMEOUT_S: Final = 10.0
+MAX_CONNECTIONS: Final = 1536
+OTHER_FILES: Final = 512
+"""Descriptors that the rest of the process may need."""
 KEEP_ALIVE_S: Final = 15
 STOP_TIMEOUT_S: Final = 3
 PORTS_TRIED: Final = 64
-BACKLOG: Final = 128
+BACKLOG: Final = 2048
 
 
 # Its warnings can be had by anybody who sends garbage.
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-
-
-class BoundedProtocol(H11Protocol):
-    """HTTP/1.1 that drops a client that takes longer than REQUEST_TIMEOUT_S to send a request or to
-    take its answer, and every connection beyond MAX_CONNECTIONS.
-    """
-
-    _timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
-            transport.abort()
-            return
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        super().connection_lost(exc)
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if not self.transport.is_closing():
-            self._watch()
-
-    def _watch(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self.loop.call_later(REQUEST_TIMEOUT_S, self._check)
-
-    def _check(self) -> None:
-        cycle: Any = self.cycle  # None before the first request
-        answering = cycle is not None and not cycle.response_complete and not cycle.more_body
-        idle = cycle is not None and cycle.response_complete and self.timeout_keep_alive_task
-        if idle or (answering and self.transport.get_write_buffer_size() == 0):
-            self._watch()
-            return
-        self.transport.abort()
 
 
 def bind(host: str, port: int, *, fallback: bool, what: str, log: logging.Logger) -> socket.socket:
@@ -112,18 +70,18 @@ class HttpServer:
     def __init__(self, app: Any, listener: socket.socket, name: str) -> None:
         self._listener = listener
         self._name = name
+        room = _room_for_connections()
         self._server = uvicorn.Server(
             uvicorn.Config(
-                app,
-                http=BoundedProtocol,
+                RequestLimit(app, MAX_REQUESTS),
+                http=type("Protocol", (BoundedProtocol,), {"max_connections": room}),
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                limit_concurrency=MAX_REQUESTS,
-                h11_max_incomplete_event_size=HEADER_BYTES,
+                backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
             )
@@ -153,6 +111,21 @@ class HttpServer:
 
     def _run(self) -> None:
         asyncio.run(self._server.serve(sockets=[self._listener]))
+
+
+def _room_for_connections() -> int:
+    """MAX_CONNECTIONS, or fewer where the limit of open files says so; raises the soft limit.
+
+    The protocol takes up to twice as many for a moment.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return MAX_CONNECTIONS
+    return max(16, (soft - OTHER_FILES) // 2)
 
 
 class ServerCheck:

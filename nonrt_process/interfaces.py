@@ -98,16 +98,25 @@ class QueueFull(Problem):
         self.retry_after_s = retry_after_s
 
 
-class NotPrimary(Problem):
+class TryAgain(Problem):
+    """Not possible now; the answer says when to try again."""
+
+    status, title = 503, "Not available now"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class NotPrimary(TryAgain):
     """This host does not drive the outputs, or its RT process is absent."""
 
-    status, title = 503, "Not available here"
+    title = "Not available here"
 
 
-class RtAbsent(Problem):
+class RtAbsent(TryAgain):
     """No RT process is attached that could answer."""
 
-    status, title = 503, "RT process is absent"
+    title = "RT process is absent"
 
 
 class RtNoReply(Problem):

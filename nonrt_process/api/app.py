@@ -12,10 +12,11 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp
 
 from nonrt_process.api.guards import Guards
-from nonrt_process.api.problems import MEDIA_TYPE, ProblemDocument, install
+from nonrt_process.api.problems import ProblemDocument, install
 from nonrt_process.api.tracing import Tracing
 from nonrt_process.context import Context
 from nonrt_process.interfaces import ServerTracer
+from nonrt_process.problem_document import MEDIA_TYPE
 from shared.trace_context import sampling_threshold
 from shared.version import package_version
 

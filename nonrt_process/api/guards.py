@@ -7,7 +7,6 @@ but neither with a Host of ours (DNS rebinding keeps the foreign name) nor with 
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import ipaddress
 from collections.abc import Callable, Iterable
@@ -16,12 +15,11 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nonrt_process.api.problems import phrase, problem_response
+from nonrt_process.http_limit import read_off
+from nonrt_process.problem_document import phrase, problem_response
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-READ_OFF_BYTES = 1 << 20
-READ_OFF_S = 0.5
 _OPEN_PATHS = ("/health",)  # probes and load balancers come with names of their own
 
 
@@ -87,7 +85,7 @@ class Guards:
         status, detail = refusal
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
         if scope["method"] not in SAFE_METHODS:
-            await _read_off(receive)
+            await read_off(receive)
             headers["Connection"] = "close"  # there may be more of it
         response = problem_response(status, phrase(status), detail, scope["path"], headers=headers)
         await response(scope, receive, send)
@@ -160,24 +158,10 @@ class Guards:
             await self._app(scope, count, watch)
         if taken > limit:
             detail = f"the body has more than the {limit} bytes that are allowed"
-            await _read_off(receive)
+            await read_off(receive)
             headers = {"Connection": "close"}  # there may be more of it
             response = problem_response(413, phrase(413), detail, scope["path"], headers=headers)
             await response(scope, receive, send)
-
-
-async def _read_off(receive: Receive) -> None:
-    """Read a refused body, within limits.
-
-    Closing a connection with unread bytes in it resets it, and the client may lose the answer.
-    """
-    taken = 0
-    with suppress(asyncio.TimeoutError):
-        while taken < READ_OFF_BYTES:
-            message = await asyncio.wait_for(receive(), READ_OFF_S)
-            if message["type"] != "http.request" or not message.get("more_body", False):
-                return
-            taken += len(message.get("body", b""))
 
 
 def _wrong_type(headers: dict[bytes, list[str]]) -> tuple[int, str] | None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http
 import logging
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,8 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from nonrt_process.interfaces import Problem
-
-MEDIA_TYPE = "application/problem+json"
+from nonrt_process.problem_document import phrase, problem_response
 
 log = logging.getLogger("nonrt.api")
 
@@ -31,40 +28,6 @@ class ProblemDocument(BaseModel):
     status: int = Field(description="The HTTP status")
     detail: str = Field(description="What was wrong with this request, and what to do")
     instance: str = Field(description="Path of the request")
-
-
-def problem_response(
-    status: int,
-    title: str,
-    detail: str,
-    instance: str,
-    *,
-    headers: Mapping[str, str] | None = None,
-    extensions: Mapping[str, Any] | None = None,
-) -> Response:
-    """A problem document as an answer."""
-    document = {
-        **(extensions or {}),
-        "type": "about:blank",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "instance": instance,
-    }
-    return Response(
-        orjson.dumps(document, default=str),
-        status_code=status,
-        headers=dict(headers or {}),
-        media_type=MEDIA_TYPE,
-    )
-
-
-def phrase(status: int) -> str:
-    """The standard's words for a status."""
-    try:
-        return http.HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

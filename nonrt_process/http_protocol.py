@@ -1,0 +1,184 @@
+"""HTTP/1.1 on one connection, bounded in time and in bytes against slow and hostile clients.
+
+uvicorn bounds neither how long a client takes to send a request or to read its answer, nor the size
+of a head, nor how many requests are sent ahead of their answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from nonrt_process.problem_document import phrase, problem_response
+
+HEAD_BYTES: Final = 16 * 1024
+"""Request line and headers together; trailers and the framing of chunks as well."""
+PIECE_BYTES: Final = 4096
+"""Parsed at a time, which bounds how many requests sent ahead of their answers are unpacked."""
+AHEAD_BYTES: Final = 1 << 20
+"""Held unparsed until those before it are answered."""
+REQUEST_TIMEOUT_S: Final = 10.0
+HURRY_S: Final = 1.0
+"""When connections are scarce, one that has not sent its request after this time is dropped."""
+ROOM_MADE: Final = 32
+FRAMING_PER_BODY_BYTE: Final = 8
+"""A body sent byte by byte in chunks of its own has less framing than this."""
+
+
+class _RefusedError(Exception):
+    """The request is not read any further."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Drops a client that takes longer than REQUEST_TIMEOUT_S to send a request or to take its
+    answer; answers a head that is too large, and what is no HTTP, with a problem document.
+
+    max_connections: beyond it those are closed that have been idle, or have not sent their request,
+    for the longest time. Beyond twice as many the newest is dropped.
+    """
+
+    max_connections = 1024
+
+    _timer: asyncio.TimerHandle | None = None
+    _refusal: _RefusedError | None = None
+    _head = True
+    _ahead = b""
+    _taken = 0
+    _body = 0
+    _since = 0.0
+    """When it was made, or its last answer given; of the loop's clock."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        if len(self.connections) > 2 * self.max_connections:
+            transport.abort()
+            return
+        self._watch()
+        if len(self.connections) > self.max_connections:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    # ---- bytes ---------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._ahead += data
+        self._parse()
+
+    def _parse(self) -> None:
+        """What has come, piece by piece, unless requests wait for their turn already."""
+        while self._ahead and not self.pipeline and not self.transport.is_closing():
+            piece, self._ahead = self._ahead[:PIECE_BYTES], self._ahead[PIECE_BYTES:]
+            self._taken += len(piece)
+            super().data_received(piece)
+            overhead = self._taken - self._body
+            if overhead > HEAD_BYTES + FRAMING_PER_BODY_BYTE * self._body:
+                self._refuse_unread()
+        if self._ahead:
+            self.flow.pause_reading()
+            if len(self._ahead) > AHEAD_BYTES:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        self._head, self._taken, self._body = True, 0, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > HEAD_BYTES:
+            self._refuse(431, f"the head has {size} bytes, at most {HEAD_BYTES} are allowed")
+        self._head, self._taken = False, 0
+        super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head:  # what comes later is a trailer, which nothing here reads
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """What could not be parsed, or was refused while it was. An answer under way is not cut."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        refusal = self._refusal or _RefusedError(400, "this is no HTTP/1.1 request")
+        answer = problem_response(
+            refusal.status,
+            phrase(refusal.status),
+            refusal.detail,
+            "about:blank",
+            headers={"Connection": "close"},
+        )
+        lines = [f"HTTP/1.1 {refusal.status} {phrase(refusal.status)}\r\n".encode()]
+        lines += [name + b": " + value + b"\r\n" for name, value in answer.raw_headers]
+        self.transport.write(b"".join([*lines, b"\r\n", bytes(answer.body)]))
+        self.transport.close()
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Out of the parser: it ends in send_400_response."""
+        self._refusal = _RefusedError(status, detail)
+        raise self._refusal
+
+    def _refuse_unread(self) -> None:
+        if self.transport.is_closing():
+            return
+        what = "head" if self._head else "trailers and the framing of the body"
+        self._refusal = _RefusedError(
+            431 if self._head else 400, f"{what}: more than the {HEAD_BYTES} bytes that are allowed"
+        )
+        self.send_400_response("")
+
+    # ---- time ----------------------------------------------------------------------------------
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        self._since = self.loop.time()
+        self._watch()
+        self._parse()
+
+    def _watch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(REQUEST_TIMEOUT_S, self._check)
+
+    def _check(self) -> None:
+        cycle: Any = self.cycle  # None before the first request
+        answering = cycle is not None and not cycle.response_complete and not cycle.more_body
+        if self._idle() or (answering and self.transport.get_write_buffer_size() == 0):
+            self._watch()
+            return
+        self.transport.abort()
+
+    def _idle(self) -> bool:
+        """Between two requests; uvicorn ends it after the keep-alive time."""
+        return self.timeout_keep_alive_task is not None
+
+    def _expendable(self) -> bool:
+        """Whether no request of it is being worked on, though it has had the time to send one."""
+        waiting = self.cycle is not None and not self.cycle.response_complete
+        return self._idle() or (not waiting and self.loop.time() - self._since > HURRY_S)
+
+    def _make_room(self) -> None:
+        """Several at once: the look at all connections is not repeated for each new one."""
+        others = (one for one in self.connections if isinstance(one, BoundedProtocol))
+        chosen = sorted((one for one in others if one._expendable()), key=lambda one: one._since)
+        for one in chosen[:ROOM_MADE]:
+            one.transport.close() if one._idle() else one.transport.abort()
