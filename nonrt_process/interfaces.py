@@ -7,6 +7,7 @@ A Protocol here is a service name too: `context.provide(TaskService, service)`,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -80,6 +81,12 @@ class TaskNotBegun(Problem):
     """The task is accepted and RT has not got it yet: there is nothing to pause."""
 
     status, title = 409, "Task has not begun"
+
+
+class KeyUsed(Problem):
+    """The Idempotency-Key of a request has started something else before."""
+
+    status, title = 422, "Idempotency-Key was used for another request"
 
 
 class InvalidTask(Problem):
@@ -242,8 +249,14 @@ class TaskService(Protocol):
         definition: str | None,
         parameters: Mapping[str, Any],
         trace: TraceContext,
-    ) -> Accepted:
-        """Raises UnknownDefinition, DuplicateActive, InvalidTask, QueueFull, NotPrimary."""
+        *,
+        key: str | None = None,
+    ) -> Future[Accepted]:
+        """Ends once the task is on disk; a second request with the same key gets the same answer.
+
+        Raises, or ends with: UnknownDefinition, DuplicateActive, InvalidTask, KeyUsed, QueueFull,
+        NotPrimary.
+        """
 
     def list(self, offset: int, limit: int, status: TaskStatus | None) -> dict[str, Any]:
         """A page of tasks, newest first."""

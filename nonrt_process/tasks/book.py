@@ -54,8 +54,10 @@ class Book:
             self._last_id = max(self._last_id + 1, realtime_ns // 1000)
             return self._last_id
 
-    def reserve(self, execution: Execution, retry_after_s: int) -> None:
+    def reserve(self, execution: Execution, retry_after_s: int) -> Execution:
         """Take a place for an execution that is about to become durable.
+
+        Returns the execution, or the one that an earlier request with its key has started.
 
         Raises:
             DuplicateActive, QueueFull
@@ -63,6 +65,8 @@ class Book:
         with self._changed:
             other = self._by_task.get(execution.task_id)
             if other is not None:
+                if execution.key is not None and other.key == execution.key:
+                    return other
                 raise DuplicateActive(
                     f"task {execution.task_id!r} is {other.status} (execution "
                     f"{other.execution_id}): wait for its end, cancel it, or use another task_id",
@@ -75,6 +79,7 @@ class Book:
                 )
             self._by_task[execution.task_id] = execution
             self._by_id[execution.execution_id] = execution
+            return execution
 
     def confirm(self, execution: Execution) -> None:
         """It is durable: it may be sent."""

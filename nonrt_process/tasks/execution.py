@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nonrt_process.interfaces import TaskMode, TaskStatus
@@ -25,7 +26,8 @@ class Execution:
     digest: of the definition as it was when it was accepted. axes: bit mask of those it moves.
     sent: it went to RT and RT has not refused it. generation: segment it went to (0: none).
     command: number of its command there, None when not known (this process did not send it).
-    durable: its row is on disk; until then nobody but its starter knows it.
+    key: Idempotency-Key of the request. durable: its row is on disk; until then nobody but its
+    starter knows it. written: ends when it is, or with why it could not be.
     """
 
     execution_id: int
@@ -47,7 +49,9 @@ class Execution:
     sent: bool = False
     generation: int = 0
     command: int | None = None
+    key: str | None = None
     durable: bool = False
+    written: Future[None] = field(default_factory=Future)
 
     @property
     def order(self) -> tuple[int, int]:

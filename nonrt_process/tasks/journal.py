@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +25,12 @@ QUOTA_BYTES: Final = 512 << 20
 _SHRINK_ROWS: Final = 1000
 _ACTIVE: Final = "status IN ('PENDING', 'RUNNING')"
 
+_BY_KEY: Final = (
+    "CREATE UNIQUE INDEX by_key ON execution (idempotency_key) WHERE idempotency_key IS NOT NULL"
+)
+
 SCHEMA: Final = Schema(
-    1,
+    2,
     f"""
     CREATE TABLE definition (
         digest TEXT PRIMARY KEY,
@@ -53,20 +58,27 @@ SCHEMA: Final = Schema(
         generation INTEGER NOT NULL DEFAULT 0,
         cancel_requested INTEGER NOT NULL DEFAULT 0,
         error TEXT,
-        step INTEGER
+        step INTEGER,
+        idempotency_key TEXT
     );
     CREATE UNIQUE INDEX one_active ON execution (task_id) WHERE {_ACTIVE};
     CREATE INDEX by_task ON execution (task_id, execution_id);
     CREATE INDEX by_status ON execution (status, execution_id);
     CREATE INDEX by_end ON execution (ended_ns) WHERE ended_ns IS NOT NULL;
+    {_BY_KEY};
     """,
+    ((2, f"ALTER TABLE execution ADD COLUMN idempotency_key TEXT; {_BY_KEY}"),),
 )
 
 _COLUMNS: Final = (
     "execution_id", "task_id", "definition", "digest", "mode", "parameters", "priority", "axes",
     "on_restart", "trace_id", "span_id", "trace_flags", "tracestate", "baggage", "status",
-    "accepted_ns", "started_ns", "ended_ns", "generation", "cancel_requested", "error", "step",
+    "accepted_ns", "idempotency_key", "started_ns", "ended_ns", "generation", "cancel_requested",
+    "error", "step",
 )  # fmt: skip
+_INSERT: Final = (
+    f"INSERT INTO execution ({', '.join(_COLUMNS[:17])}) VALUES ({', '.join('?' * 17)})"  # noqa: S608
+)
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM execution"  # noqa: S608
 
 
@@ -83,8 +95,11 @@ class Journal:
 
     # ---- writing -------------------------------------------------------------------------------
 
-    def accept(self, execution: Execution, document: str) -> None:
-        """Returns when the execution is on disk. sqlite3.IntegrityError: its task id is active."""
+    def accept(self, execution: Execution, document: str) -> Future[None]:
+        """Ends when the execution is on disk.
+
+        sqlite3.IntegrityError: its task id is active, or its key was used before.
+        """
         row = (
             execution.execution_id,
             execution.task_id,
@@ -102,19 +117,16 @@ class Journal:
             execution.baggage,
             execution.status,
             execution.accepted_ns,
+            execution.key,
         )
 
         def job(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "INSERT OR IGNORE INTO definition VALUES (?, ?)", (execution.digest, document)
             )
-            connection.execute(
-                f"INSERT INTO execution ({', '.join(_COLUMNS[:16])}) "  # noqa: S608
-                f"VALUES ({', '.join('?' * 16)})",
-                row,
-            )
+            connection.execute(_INSERT, row)
 
-        self.store.write(job)
+        return self.store.submit(job)
 
     def apply(self, transitions: Sequence[Transition]) -> list[Transition]:
         """Make changes of status durable; returns those that changed something, in order."""
@@ -187,6 +199,12 @@ class Journal:
             row = connection.execute(query, (execution_id,)).fetchone()
         return (row[0], row[1]) if row is not None else ("", "")
 
+    def by_key(self, key: str) -> dict[str, Any] | None:
+        """Row of the execution that a request with this key started."""
+        with self.store.read() as connection:
+            row = connection.execute(f"{_SELECT} WHERE idempotency_key = ?", (key,)).fetchone()
+        return None if row is None else dict(zip(_COLUMNS, row, strict=True))
+
     def newest(self, task_id: str) -> dict[str, Any] | None:
         """Row of the newest execution of a task id."""
         with self.store.read() as connection:
@@ -248,5 +266,6 @@ def _execution(row: dict[str, Any]) -> Execution:
         started_ns=row["started_ns"],
         cancel_requested=bool(row["cancel_requested"]),
         generation=row["generation"],
+        key=row["idempotency_key"],
         durable=True,
     )

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, status
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Header, Path, Query, Request, Response, status
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nonrt_process.interfaces import TaskMode, TaskStatus, current_trace
 from nonrt_process.tasks.service import Tasks
@@ -13,6 +19,8 @@ from shared.config.models.names import TaskId
 from shared.config.models.tasks import ParameterValue
 from shared.trace_context import Propagated, format_baggage, format_tracestate
 
+KEY_PATTERN = "^[!-~]{1,255}$"
+_KEY = re.compile(KEY_PATTERN)
 _PROBLEM = {"description": "Problem document"}
 _STEERING: dict[int | str, dict[str, Any]] = dict.fromkeys((404, 409, 429, 503, 504), _PROBLEM)
 
@@ -30,6 +38,17 @@ class StartRequest(BaseModel):
     parameters: Annotated[dict[str, ParameterValue], Field(max_length=64)] = Field(
         default_factory=dict, description="Values for parameters that the definition names"
     )
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=KEY_PATTERN,
+        description="Chosen by the client, new for each task, such as a UUID",
+    ),
+]
 
 
 class Started(BaseModel):
@@ -75,32 +94,90 @@ class TaskPage(BaseModel):
     limit: int
 
 
+class _StartRoute(APIRoute):
+    """A start is what a client does most: its body and header are read directly.
+
+    FastAPI's own way through its dependencies takes longer than all else that a start needs.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        endpoint = self.endpoint
+
+        async def handle(request: Request) -> Response:
+            key = request.headers.get("idempotency-key")
+            if key is not None and _KEY.fullmatch(key) is None:
+                fault = {"type": "value_error", "loc": ("header", "idempotency-key")}
+                message = "1 to 255 printable ASCII characters are allowed"
+                raise RequestValidationError([{**fault, "msg": message, "input": key}])
+            started = await endpoint(_parse(await request.body()), request, key)
+            return Response(
+                started.model_dump_json(), status.HTTP_202_ACCEPTED, media_type="application/json"
+            )
+
+        return handle
+
+
+def _parse(body: bytes) -> StartRequest:
+    try:
+        return StartRequest.model_validate(json.loads(body))
+    except UnicodeDecodeError as error:
+        raise RequestValidationError([_not_json("it is not UTF-8", error.start)]) from error
+    except json.JSONDecodeError as error:
+        raise RequestValidationError([_not_json(error.msg, error.pos)]) from error
+    except ValidationError as error:
+        faults = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
+        raise RequestValidationError(faults) from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, 1,000 brackets
+        raise RequestValidationError([_not_json(str(error), 0)]) from error
+
+
+def _not_json(reason: str, position: int) -> dict[str, Any]:
+    loc = ("body", position)
+    return {"type": "json_invalid", "loc": loc, "msg": reason, "ctx": {"error": reason}}
+
+
 def make_router(tasks: Tasks) -> APIRouter:
-    """Routes on a task service. Handlers wait for the disk, so they run in the thread pool."""
+    """Routes on a task service. Handlers but the start wait for the disk in the thread pool."""
     router = APIRouter(prefix="/api/v1", tags=["tasks"])
 
-    @router.post(
-        "/task/start",
-        status_code=status.HTTP_202_ACCEPTED,
-        responses=dict.fromkeys((404, 409, 429, 503), _PROBLEM),
-    )
-    def start_task(body: StartRequest, request: Request) -> Started:
-        """Accept a task. The answer comes when it is on disk; it runs as soon as RT has room."""
+    async def start_task(
+        body: StartRequest,
+        request: Request,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Started:
+        """Accept a task. The answer comes when it is on disk; it runs as soon as RT has room.
+
+        A request that is sent again with the same Idempotency-Key starts nothing more and gets the
+        answer of the first one, for as long as the execution is kept.
+        """
         carried: Propagated = request.state.propagated
-        accepted = tasks.start(
-            body.task_id,
-            body.mode,
-            body.definition,
-            body.parameters,
-            current_trace(request),
-            tracestate=format_tracestate(carried.tracestate),
-            baggage=format_baggage(carried.baggage)[0],
+        accepted = await asyncio.wrap_future(
+            tasks.start(
+                body.task_id,
+                body.mode,
+                body.definition,
+                body.parameters,
+                current_trace(request),
+                tracestate=format_tracestate(carried.tracestate),
+                baggage=format_baggage(carried.baggage)[0],
+                key=idempotency_key,
+            )
         )
-        return Started(
+        return Started.model_construct(
             task_id=accepted.task_id,
             execution_id=accepted.execution_id,
             trace_id=accepted.trace_id,
         )
+
+    router.add_api_route(
+        "/task/start",
+        start_task,
+        methods=["POST"],
+        status_code=status.HTTP_202_ACCEPTED,
+        response_model=Started,
+        responses=dict.fromkeys((404, 409, 429, 503), _PROBLEM),
+        route_class_override=_StartRoute,
+    )
 
     @router.get("/tasks", response_model=TaskPage, response_model_exclude_unset=True)
     def list_tasks(

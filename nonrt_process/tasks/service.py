@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from nonrt_process.interfaces import (
     CommandPort,
     DuplicateActive,
     InvalidTask,
+    KeyUsed,
     NotPrimary,
     Problem,
     TaskEnded,
@@ -61,8 +63,9 @@ class Tasks:
         *,
         tracestate: str = "",
         baggage: str = "",
-    ) -> Accepted:
-        """Returns once the task is on disk."""
+        key: str | None = None,
+    ) -> Future[Accepted]:
+        """Ends once the task is on disk. key: a second request with it starts nothing more."""
         self._refuse_unless_primary()
         config = self._context.config.current
         found = definitions.find(config, task_id, definition)
@@ -82,21 +85,59 @@ class Tasks:
             accepted_ns=now,
             tracestate=tracestate,
             baggage=baggage,
+            key=key,
         )
-        self._book.reserve(execution, self._retry_after_s())
-        try:
-            self._journal.accept(execution, checked.document)
-        except BaseException as error:
+        accepted: Future[Accepted] = Future()
+        if key is not None and (row := self._journal.by_key(key)) is not None:
+            accepted.set_result(_accepted_before(execution, row))
+            return accepted
+        kept = self._book.reserve(execution, self._retry_after_s())
+        kept.written.add_done_callback(lambda done: self._answer(accepted, execution, kept, done))
+        if kept is execution:
+            try:
+                written = self._journal.accept(execution, checked.document)
+            except Exception as error:  # noqa: BLE001 - handed to whoever asked
+                self._book.release(execution)
+                execution.written.set_exception(error)
+            else:
+                written.add_done_callback(lambda done: self._written(execution, done))
+        return accepted
+
+    def _written(self, execution: Execution, done: Future[None]) -> None:
+        """In the thread that writes: whether anybody still waits for the answer or not."""
+        error = done.exception()
+        if error is None:
+            self._book.confirm(execution)
+            execution.written.set_result(None)
+        else:
             self._book.release(execution)
+            execution.written.set_exception(error)
+
+    def _answer(
+        self, accepted: Future[Accepted], asked: Execution, kept: Execution, done: Future[None]
+    ) -> None:
+        """`kept` was written, or not; it is another one than `asked` when that one is a retry."""
+        if accepted.cancelled():
+            return
+        error = done.exception()
+        try:
             if isinstance(error, sqlite3.IntegrityError):
-                raise DuplicateActive(f"task {task_id!r} is still active") from error
-            if isinstance(error, StoreError):
-                raise NotPrimary(f"the task cannot be made durable now: {error}") from error
-            if isinstance(error, (sqlite3.Error, TypeError, ValueError)):
-                raise InvalidTask(f"the task cannot be kept: {error}") from error
-            raise
-        self._book.confirm(execution)
-        return Accepted(task_id, execution.execution_id, trace.trace_id.hex())
+                row = None if asked.key is None else self._journal.by_key(asked.key)
+                if row is None:
+                    raise DuplicateActive(f"task {asked.task_id!r} is still active")
+                accepted.set_result(_accepted_before(asked, row))
+            elif isinstance(error, StoreError):
+                raise NotPrimary(f"the task cannot be made durable now: {error}")
+            elif isinstance(error, (sqlite3.Error, TypeError, ValueError)):
+                raise InvalidTask(f"the task cannot be kept: {error}")
+            elif error is not None:
+                raise error
+            else:
+                _refuse_other_request(asked, kept.definition, kept.mode, kept.parameters)
+                trace_id = kept.trace.trace_id.hex()
+                accepted.set_result(Accepted(kept.task_id, kept.execution_id, trace_id))
+        except Exception as problem:  # noqa: BLE001 - handed to whoever asked
+            accepted.set_exception(problem)
 
     def _refuse_unless_primary(self) -> None:
         segment = self._context.segment
@@ -235,6 +276,25 @@ class Tasks:
         except Problem as error:
             # It is asked for again until the execution has ended.
             self._log.warning("Cancelling %s has to wait: %s", execution.task_id, error.detail)
+
+
+def _accepted_before(asked: Execution, row: Mapping[str, Any]) -> Accepted:
+    """The answer to a request that was accepted before, and came again."""
+    if row["task_id"] != asked.task_id:
+        raise KeyUsed(f"Idempotency-Key {asked.key!r} has started task {row['task_id']!r}")
+    _refuse_other_request(asked, row["definition"], row["mode"], json.loads(row["parameters"]))
+    return Accepted(row["task_id"], row["execution_id"], row["trace_id"].hex())
+
+
+def _refuse_other_request(
+    asked: Execution, definition: str, mode: str, parameters: Mapping[str, Any]
+) -> None:
+    same = (asked.definition, asked.mode, asked.parameters) == (definition, mode, parameters)
+    if not same:
+        raise KeyUsed(
+            f"Idempotency-Key {asked.key!r} has started task {asked.task_id!r} with another "
+            "definition, mode or parameters: a new request needs a new key"
+        )
 
 
 def _described(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -168,6 +169,9 @@ class System:
             self.pump.turn()
 
     def start(self, task_id: str, mode: TaskMode = "once", **more: Any) -> Accepted:
+        return self.begin(task_id, mode, **more).result(60)
+
+    def begin(self, task_id: str, mode: TaskMode = "once", **more: Any) -> Future[Accepted]:
         trace = TraceContext(generate_trace_id(), generate_span_id(), 1)
         more.setdefault("definition", None)
         more.setdefault("parameters", {})

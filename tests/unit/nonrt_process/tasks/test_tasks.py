@@ -402,7 +402,7 @@ def test_nothing_is_accepted_that_is_not_on_disk(
             raise StoreError("disk full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(SqliteStore, "write", refuse)
+            patch.setattr(SqliteStore, "submit", refuse)
             with pytest.raises(NotPrimary, match="disk full"):
                 it.start("wait_1")
         assert it.tasks.queue_depth() == 0
@@ -497,5 +497,5 @@ def test_the_database_itself_refuses_a_second_active_row(tmp_path: Path) -> None
         (execution,) = it.book.active()
         execution.execution_id += 1
         with pytest.raises(sqlite3.IntegrityError):
-            it.journal.accept(execution, json.dumps({}))
+            it.journal.accept(execution, json.dumps({})).result(60)
         execution.execution_id -= 1
