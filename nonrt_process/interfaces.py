@@ -59,6 +59,24 @@ class UnknownDefinition(Problem):
     status, title = 404, "Unknown task definition"
 
 
+class InvalidDefinition(Problem):
+    """A task definition has faults; `errors` names each with its place."""
+
+    status, title = 422, "Invalid task definition"
+
+
+class DefinitionConflict(Problem):
+    """A definition of that key is there, is in use, or there are too many."""
+
+    status, title = 409, "Task definition refused"
+
+
+class DefinitionNotKept(Problem):
+    """A change of the definitions could not be made durable."""
+
+    status, title = 500, "Task definition not kept"
+
+
 class UnknownTask(Problem):
     """No task of that id was ever accepted (or it is no longer kept)."""
 

@@ -44,7 +44,7 @@ def find(config: Config, task_id: str, definition: str | None) -> TaskDefinition
     if found is None:
         raise UnknownDefinition(
             f"no task definition has the id {wanted!r} or a pattern that matches it: "
-            "definitions are the files in tasks/ of the configuration"
+            "definitions are the files in tasks/ of the configuration and those added over HTTP"
         )
     return found
 

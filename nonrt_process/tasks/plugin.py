@@ -15,7 +15,9 @@ from nonrt_process.interfaces import (
     TaskService,
 )
 from nonrt_process.plugins import Plugin
+from nonrt_process.tasks.added import AddedDefinitions
 from nonrt_process.tasks.book import Book
+from nonrt_process.tasks.definition_router import make_definition_router
 from nonrt_process.tasks.dispatcher import Dispatcher
 from nonrt_process.tasks.journal import Journal
 from nonrt_process.tasks.router import make_router
@@ -42,7 +44,13 @@ class TasksPlugin(Plugin):
             context.clock,
             self._book.forget,
         )
-        self._tasks = Tasks(context, self._book, self._journal, log)
+        self._added = AddedDefinitions(
+            config.paths.data_dir / f"definitions-{context.instance}",
+            lambda: context.config.current,
+            self._running,
+            log,
+        )
+        self._tasks = Tasks(context, self._book, self._journal, log, self._added)
         self._dispatcher = Dispatcher(context, self._book, self._journal, self._tasks.settle, log)
         events = TaskEvents(
             self._book,
@@ -55,11 +63,14 @@ class TasksPlugin(Plugin):
         super().__init__(
             "tasks",
             consumers=[events],
-            routers=[make_router(self._tasks)],
+            routers=[make_router(self._tasks), make_definition_router(self._added)],
             health_checks=[_JournalCheck(self._journal)],
         )
         context.provide(TaskService, self._tasks)
         context.provide(RequestContexts, self._tasks)
+
+    def _running(self, key: str) -> list[str]:
+        return [one.task_id for one in self._book.active() if one.definition == key]
 
     def start(self) -> None:
         """Open the journal and go on with what it holds."""
@@ -68,6 +79,7 @@ class TasksPlugin(Plugin):
             self._book.load(self._journal.active(), self._journal.last_id(), self._journal.counts())
         except StoreError as error:
             raise Refused(f"task journal {error}") from error
+        self._added.load()
         self._dispatcher.start()
 
     def stop(self) -> None:

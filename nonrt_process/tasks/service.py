@@ -27,6 +27,7 @@ from nonrt_process.interfaces import (
     UnknownTask,
 )
 from nonrt_process.tasks import definitions
+from nonrt_process.tasks.added import AddedDefinitions
 from nonrt_process.tasks.book import Book
 from nonrt_process.tasks.execution import FINAL, Execution, Transition
 from nonrt_process.tasks.journal import Journal
@@ -44,8 +45,16 @@ _RATE_WINDOW: Final = 64
 class Tasks:
     """See interfaces.TaskService; in addition it keeps what a request's headers carried."""
 
-    def __init__(self, context: Context, book: Book, journal: Journal, log: logging.Logger) -> None:
+    def __init__(
+        self,
+        context: Context,
+        book: Book,
+        journal: Journal,
+        log: logging.Logger,
+        added: AddedDefinitions | None = None,
+    ) -> None:
         self._context = context
+        self._added = added
         self._book = book
         self._journal = journal
         self._log = log
@@ -67,7 +76,10 @@ class Tasks:
     ) -> Future[Accepted]:
         """Ends once the task is on disk. key: a second request with it starts nothing more."""
         self._refuse_unless_primary()
-        config = self._context.config.current
+        config = self._added.merged() if self._added else self._context.config.current
+        refused = self._added.refused(definition or task_id) if self._added else None
+        if refused is not None:
+            raise InvalidTask(f"the definition does not fit this machine any more: {refused}")
         found = definitions.find(config, task_id, definition)
         checked = definitions.check(config, found, task_id, mode, parameters)
         now = self._context.clock.realtime_ns()

@@ -7,14 +7,13 @@ reads it; removing it takes everything back to the files.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from shared.config.errors import ConfigError, Problem
 from shared.config.json_file import parse_json, read_file
+from shared.config.json_write import write_json
 
 SECTIONS: Final = (
     "cpu_affinity",
@@ -24,7 +23,6 @@ SECTIONS: Final = (
     "logging",
     "tracing_config",
 )
-_MODE: Final = 0o640
 
 
 def overrides_path(data_dir: Path, instance: str) -> Path:
@@ -64,24 +62,7 @@ def combine(old: Any, new: Any) -> Any:
 
 def write_overrides(path: Path, settings: Mapping[str, Any]) -> None:
     """Replace the file as a whole; raises OSError. One writer."""
-    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(settings, file, indent=2, sort_keys=True)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_json(path, settings, sort_keys=True)
 
 
 def covers(patch: Any, place: tuple[str | int, ...]) -> bool:

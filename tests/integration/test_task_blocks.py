@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers import unique_instance
 from tests.integration.test_nonrt_process import ANY_TIMING, SERVING, NonRt, started_nonrt
-from tests.processes import Place, started_rt, wait_for, wait_for_state
+from tests.processes import Place, run_to_end, started_rt, wait_for, wait_for_state
 
 PART_READY = {"key": "cell.part_ready", "value": True}
 GIVES_UP: dict[str, Any] = {
@@ -166,3 +166,25 @@ def test_who_holds_an_axis_is_named(nonrt: NonRt) -> None:
     wait_for(lambda: state(nonrt, "swing_3").get("action") == "go", "the second")
     assert nonrt.request("DELETE", "/api/v1/tasks/swing_3").status_code == 202
     assert ended(nonrt, "swing_3")["status"] == "CANCELLED"
+
+
+def test_a_definition_is_added_started_and_removed_by_command(nonrt: NonRt) -> None:
+    def run(*words: str) -> str:
+        done = run_to_end(nonrt.place, "mxrc", "task", *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    path = nonrt.place.folder / "brief.json"
+    content = {**SWINGS, "id": "brief", "mode": "once", "sequence": {"name": "s", "actions": []}}
+    del content["pattern"]
+    content["sequence"]["actions"] = [SWINGS["sequence"]["actions"][0]]
+    path.write_text(json.dumps(content))
+    path.chmod(0o640)
+    run("add", str(path))
+    assert "brief" in run("definitions")
+    run("start", "brief", "--watch")
+    assert state(nonrt, "brief")["status"] == "COMPLETED"
+    assert run_to_end(nonrt.place, "mxrc", "task", "add", str(path)).returncode != 0
+    run("add", "--replace", str(path))
+    run("remove", "brief")
+    assert '"brief"' not in run("definitions", "--json")

@@ -13,6 +13,7 @@ import typer
 from shared.cli.errors import EX_FAILED, leave
 from shared.cli.options import ConfigDir, Instance, Json
 from shared.cli.verbs.task_compile import compile_definition
+from shared.cli.verbs.task_definitions import add, definitions, known_mode, remove
 
 _COLUMNS: Final = {
     "task_id": "task",
@@ -45,6 +46,9 @@ def register(app: typer.Typer) -> None:
     group.command()(resume)
     group.command()(watch)
     group.command(name="compile")(compile_definition)
+    group.command()(definitions)
+    group.command()(add)
+    group.command()(remove)
     app.add_typer(group, name="task")
 
 
@@ -72,15 +76,15 @@ def start(
     from shared.cli.output import print_fields
 
     config = load(config_dir, instance)
+    client = Client(config)
     if mode is None:
         known = config.tasks.get(definition) if definition else config.find_task(task_id)
-        mode = known.mode if known is not None else "once"
+        mode = known.mode if known is not None else known_mode(client, definition or task_id)
     body: dict[str, Any] = {"task_id": task_id, "mode": mode}
     if definition is not None:
         body["definition"] = definition
     if parameter:
         body["parameters"] = _parameters(parameter)
-    client = Client(config)
     print_fields(client.post("/api/v1/task/start", body), as_json=as_json)
     if follow:
         leave(_follow(client, task_id, as_json))
