@@ -627,6 +627,129 @@ class RuntimePlacement(Protocol):
         """Back to the configuration file. Raises InvalidSetting, RtAbsent, RtNoReply, NotKept."""
 
 
+# ---- Event bus -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BusEvent:
+    """Something that happened: a topic and at most six finite numbers.
+
+    source: "rt": emit_event of a task; "nonrt": published in this process, or over HTTP.
+    time_ns: when it was published (CLOCK_MONOTONIC). task_id, execution_id, cycle: of an RT event.
+    trace: the parent of whatever the event causes. An observer finds the eventbus.process span of
+        its very call there. None: the event belongs to no trace.
+    hops: observers that events have gone through, in this process, until this one was published.
+    """
+
+    topic: str
+    values: tuple[float, ...] = ()
+    source: Literal["rt", "nonrt"] = "nonrt"
+    time_ns: int = 0
+    trace: TraceContext | None = None
+    task_id: str = ""
+    execution_id: int = 0
+    cycle: int = 0
+    hops: int = 0
+
+    @property
+    def value(self) -> float:
+        """The first number, 1.0 without any: what conditions of RT compare."""
+        return self.values[0] if self.values else 1.0
+
+
+Observer = Callable[[BusEvent], None]
+"""Called in a thread of its own, one event at a time, in the order of publishing. It may take its
+time and block; what it raises is logged and counted, and the event is done with all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObserverFigures:
+    """How an observer keeps up; counts since it subscribed. busy_s: since when its call lasts."""
+
+    name: str
+    pattern: str
+    queued: int
+    queue_length: int
+    processed: int
+    dropped: int
+    failures: int
+    busy_s: float
+
+
+class Delivered(NamedTuple):
+    """Who got an event. cycle: in which RT took it; None: no running task listens."""
+
+    observers: int
+    cycle: int | None
+
+
+class EventBus(Protocol):
+    """Events of RT and of this process, for whoever subscribes (event_bus plugin)."""
+
+    def subscribe(
+        self,
+        name: str,
+        pattern: str,
+        observer: Observer,
+        *,
+        source: Literal["rt", "nonrt", "any"] = "any",
+        queue_length: int | None = None,
+    ) -> Callable[[], None]:
+        """Have `observer` called for events whose topic matches; returns what ends that.
+
+        name: names it in metrics, spans and the log; a second one of that name is a ValueError.
+        pattern: a topic with `*` (any text) and `?` (any character).
+        queue_length: events that may wait for it, beyond that the oldest are dropped and counted;
+            None: that of event_bus.json.
+        """
+
+    def publish(
+        self,
+        topic: str,
+        values: Sequence[float] = (),
+        *,
+        cause: BusEvent | None = None,
+        trace: TraceContext | None = None,
+    ) -> int:
+        """Give an event to the observers of this process; returns how many. Never blocks.
+
+        cause: the event that this one answers: its trace is carried on, and a loop is found out.
+        Raises InvalidEvent, EventLoop.
+        """
+
+    def send_to_rt(
+        self,
+        topic: str,
+        value: float = 1.0,
+        *,
+        cause: BusEvent | None = None,
+        trace: TraceContext | None = None,
+        timeout_s: float = 2.0,
+    ) -> Delivered:
+        """Give an event to the running tasks that listen, and to the observers of this process.
+
+        Waits for RT's answer. Raises InvalidEvent, EventLoop, Refused (nobody at all listens),
+        QueueFull, RtAbsent, RtNoReply: no observer has got it then.
+        """
+
+    def queued(self, limit: int) -> list[dict[str, Any]]:
+        """JSON-ready: at most `limit` events that observers are not done with, by observer."""
+
+    def observers(self) -> Sequence[ObserverFigures]: ...
+
+
+class InvalidEvent(Problem):
+    """A topic or value that an event cannot have."""
+
+    status, title = 422, "Invalid event"
+
+
+class EventLoop(Problem):
+    """Observers answer each other's events without an end."""
+
+    status, title = 508, "Events in a loop"
+
+
 class NotKept(Problem):
     """A change is in force, and will be lost at the next start."""
 

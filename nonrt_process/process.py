@@ -109,7 +109,7 @@ def _serve(
     # The heavy imports; the heart beats meanwhile.
     with quick_start():
         from nonrt_process.application import Application
-        from nonrt_process.plugins import EARLY, LATER
+        from nonrt_process.plugins import EARLY, later_modules
         from nonrt_process.service_manager import ServiceManager
 
         manager = ServiceManager()
@@ -120,7 +120,7 @@ def _serve(
             EARLY,
             lambda: load_configuration(options, runtime_changes=False),
         )
-        app.start(LATER)
+        app.start(later_modules(config))
     heart.set_ready(True)
     log.info("ready: instance %s, pid %d", config.instance_name, os.getpid())
     manager.ready()

@@ -29,6 +29,7 @@ static uint32_t step(struct mxrc_action *action)
     mxrc_event_fill(action->exec, &event, MXRC_EVENT_BUS, action->strand);
     event.code = action->op->key;
     mxrc_span_publish(action->exec, action->strand, action->op->key, event.span_id);
+    event.count = action->op->count;
     for (uint32_t i = 0; i < action->op->count; i++)
         event.args[i] = action->op->args[i];
     mxrc_event_publish(action->exec, &event);

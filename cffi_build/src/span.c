@@ -42,13 +42,13 @@ static const uint32_t counters[] = {
     [MXRC_SPAN_SEQUENCE_RUN] = MXRC_COUNTER_SPANS_SEQUENCE,
     [MXRC_SPAN_ACTION_EXECUTE] = MXRC_COUNTER_SPANS_ACTION,
     [MXRC_SPAN_EVENTBUS_PUBLISH] = MXRC_COUNTER_SPANS_PUBLISH,
+    [MXRC_SPAN_EVENTBUS_PROCESS] = MXRC_COUNTER_SPANS_PROCESS,
 };
 
 /* Parent-based: the sender of the command has decided. */
-static int wanted(const struct mxrc_exec *exec, const struct mxrc_task_state *task,
-                  uint32_t instrument)
+static int wanted(const struct mxrc_exec *exec, uint32_t trace_flags, uint32_t instrument)
 {
-    return task->trace_flags & SAMPLED &&
+    return trace_flags & SAMPLED &&
            mxrc_load_relaxed32(&exec->at.control->instrumentation) & instrument;
 }
 
@@ -78,7 +78,7 @@ void mxrc_span_end(struct mxrc_exec *exec, const struct mxrc_strand *strand, uin
                    uint32_t result)
 {
     const struct mxrc_task_state *task = mxrc_strand_task(exec, strand);
-    if (!wanted(exec, task, TASK_INSTRUMENTS))
+    if (!wanted(exec, task->trace_flags, TASK_INSTRUMENTS))
         return;
     uint64_t since_ns = measured_since(exec);
     struct mxrc_event event;
@@ -112,7 +112,7 @@ void mxrc_span_publish(struct mxrc_exec *exec, const struct mxrc_strand *strand,
     const struct mxrc_task_state *task = mxrc_strand_task(exec, strand);
     const uint8_t *parent = strand->phase ? strand->action_span_id : task->sequence_span_id;
     memcpy(id, parent, 8);
-    if (!wanted(exec, task, BUS_INSTRUMENTS))
+    if (!wanted(exec, task->trace_flags, BUS_INSTRUMENTS))
         return;
     uint64_t since_ns = measured_since(exec);
     struct mxrc_event event;
@@ -122,6 +122,27 @@ void mxrc_span_publish(struct mxrc_exec *exec, const struct mxrc_strand *strand,
     memcpy(event.parent_span_id, parent, sizeof event.parent_span_id);
     event.start_ns = event.time_ns;
     event.code = MXRC_SPAN_EVENTBUS_PUBLISH;
+    event.span_status = MXRC_SPAN_OK;
+    event.level = MXRC_LEVEL_INFO;
+    event.args[0] = topic_name;
+    publish(exec, &event, since_ns);
+}
+
+void mxrc_span_process(struct mxrc_exec *exec, const struct mxrc_strand *strand,
+                       uint32_t topic_name)
+{
+    if (!wanted(exec, exec->trace.flags, BUS_INSTRUMENTS))
+        return;
+    uint64_t since_ns = measured_since(exec);
+    struct mxrc_event event;
+    mxrc_event_fill(exec, &event, MXRC_EVENT_SPAN, strand);
+    event.sequence_name = event.action_name = 0; /* of the execution, not of a step of it */
+    event.trace_flags = exec->trace.flags;
+    memcpy(event.trace_id, exec->trace.trace_id, sizeof event.trace_id);
+    memcpy(event.parent_span_id, exec->trace.span_id, sizeof event.parent_span_id);
+    mxrc_span_id(exec, event.span_id);
+    event.start_ns = event.time_ns;
+    event.code = MXRC_SPAN_EVENTBUS_PROCESS;
     event.span_status = MXRC_SPAN_OK;
     event.level = MXRC_LEVEL_INFO;
     event.args[0] = topic_name;

@@ -17,4 +17,9 @@ void mxrc_span_end(struct mxrc_exec *exec, const struct mxrc_strand *strand, uin
 void mxrc_span_publish(struct mxrc_exec *exec, const struct mxrc_strand *strand,
                        uint32_t topic_name, uint8_t id[8]);
 
+/* Records eventbus.process: the task of `strand` has taken the event of the command in hand, whose sender's span is the
+ * parent. */
+void mxrc_span_process(struct mxrc_exec *exec, const struct mxrc_strand *strand,
+                       uint32_t topic_name);
+
 #endif

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "misses.h"
+#include "span.h"
 #include "task.h"
 
 static int give(struct mxrc_exec *exec, struct mxrc_task_state *task, uint32_t topic, double value)
@@ -17,6 +18,7 @@ static int give(struct mxrc_exec *exec, struct mxrc_task_state *task, uint32_t t
         task->event_pending |= bit;
         task->event_seen |= bit;
         task->event_value[i] = value;
+        mxrc_span_process(exec, &task->strand, topic);
         return 1;
     }
     return 0;

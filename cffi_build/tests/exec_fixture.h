@@ -69,6 +69,13 @@ static void exec_config_default(void)
     }
 }
 
+/* Bits of mxrc_control.instrumentation, as Non-RT sets them. */
+UNUSED static void instrument(uint32_t bits)
+{
+    struct mxrc_control *control = mxrc_region(&nonrt, MXRC_REGION_CONTROL, NULL);
+    mxrc_store_relaxed32(&control->instrumentation, bits);
+}
+
 /* What the creator writes before a generation is published; NULL: nothing. */
 UNUSED static void (*exec_fill)(struct mxrc_segment *segment);
 
@@ -104,8 +111,7 @@ UNUSED static void exec_segment(void)
     lane_cursor = cycle_cursor = 0;
     memset(&fake, 0, sizeof fake);
     fake.now_ns = 5000000000000ull + 123456;
-    struct mxrc_control *control = mxrc_region(&nonrt, MXRC_REGION_CONTROL, NULL);
-    mxrc_store_relaxed32(&control->instrumentation, 7);
+    instrument(7);
 }
 
 UNUSED static struct mxrc_exec *exec_made(void)

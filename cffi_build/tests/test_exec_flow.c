@@ -346,6 +346,9 @@ static uint64_t send_bus(uint64_t execution_id, uint32_t topic, double value)
     struct mxrc_command command = {
         .kind = MXRC_COMMAND_BUS_EVENT, .execution_id = execution_id, .key = topic};
     command.args[0] = value;
+    command.trace_id[0] = 0xbb;
+    command.span_id[0] = 0xcc;
+    command.trace_flags = 1;
     return send(&command);
 }
 
@@ -375,7 +378,7 @@ static void test_events(void)
     CHECK(next_event(MXRC_EVENT_BUS, 0, &event));
     lane_cursor = before;
     CHECK_EQUAL(event.code, 70);
-    CHECK(event.args[0] == 1.5 && event.args[1] == 2.5);
+    CHECK(event.count == 2 && event.args[0] == 1.5 && event.args[1] == 2.5);
     CHECK_EQUAL(event.trace_id[0], 0xaa);
     CHECK_EQUAL(event.execution_id, 1);
     uint64_t low = send_bus(0, 71, 4), other = send_bus(2, 71, 9), foreign = send_bus(0, 99, 9);
@@ -384,8 +387,22 @@ static void test_events(void)
     CHECK_EQUAL(reply_to(other), MXRC_ERR_UNKNOWN);
     CHECK_EQUAL(reply_to(foreign), MXRC_ERR_UNKNOWN);
     CHECK_EQUAL(exec->active_tasks, 1); /* 4 is used up */
+    skip_events();
+    instrument(0);
+    send_bus(1, 71, 3);
+    exec_run(exec, 1);
+    CHECK(!next_event(MXRC_EVENT_SPAN, 0, &event));
+    instrument(7);
     send_bus(1, 71, 6);
     exec_run(exec, 1);
+    before = lane_cursor;
+    CHECK(
+        next_event(MXRC_EVENT_SPAN, 0, &event)); /* a child of who sent it, in the sender's trace */
+    lane_cursor = before;
+    CHECK_EQUAL(event.code, MXRC_SPAN_EVENTBUS_PROCESS);
+    CHECK(event.trace_id[0] == 0xbb && event.parent_span_id[0] == 0xcc && event.args[0] == 71);
+    CHECK(memcmp(event.span_id, event.parent_span_id, sizeof event.span_id) != 0);
+    CHECK(event.execution_id == 1 && event.sequence_name == 0 && event.action_name == 0);
     CHECK_EQUAL(exec->active_tasks, 0);
     CHECK_EQUAL(ended_with(MXRC_EV_TASK_COMPLETED), 0);
 

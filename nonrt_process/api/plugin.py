@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from nonrt_process.api import (
     datastore_router,
-    events_router,
     handover_router,
     overrides_router,
     placement_router,
@@ -31,7 +30,6 @@ class ApiPlugin(Plugin):
                 handover_router.make_router(context),  # before /rt/{event}
                 rt_router.make_router(context),
                 datastore_router.make_router(context),
-                events_router.make_router(context),
                 settings_router.make_router(context),
                 placement_router.make_router(context),
                 overrides_router.make_router(context),

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
+from nonrt_process.checkpoints import snapshot
 from nonrt_process.checkpoints.writer import CheckpointWriter
 from nonrt_process.context import Context
-from nonrt_process.interfaces import CheckpointInfo
+from nonrt_process.interfaces import CheckpointInfo, EventBus
 from nonrt_process.plugins import Plugin
+
+if TYPE_CHECKING:
+    from shared.segment import Segment
+
+MAX_EVENTS: Final = 256
+"""In one checkpoint."""
 
 
 def create(context: Context) -> Plugin:
@@ -25,12 +33,18 @@ class CheckpointsPlugin(Plugin):
             policy = context.config.current.failover_policy.rt_process
             return round(policy.checkpoint_interval_sec * 1e9)
 
+        def take(segment: Segment, instance: str) -> dict[str, Any] | None:
+            bus = context.get(EventBus)
+            events = () if bus is None else bus.queued(MAX_EVENTS)
+            return snapshot.take(segment, instance, events)
+
         self._writer = CheckpointWriter(
             context.config.current.paths.checkpoint_dir,
             context.instance,
             context.clock,
             interval_ns,
             context.log.getChild("checkpoints"),
+            take=take,
         )
         super().__init__(
             "checkpoints",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from shared.anchors import Anchors
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from shared.segment import Segment
 
 
-def take(segment: Segment, instance: str) -> dict[str, Any] | None:
+def take(
+    segment: Segment, instance: str, events: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any] | None:
     """Content of a checkpoint as `shared.checkpoint_file` wants it; None without a valid state.
+
+    events: what observers of the event bus are not done with.
 
     rt_state.time is wall-clock ns; the other *_ns in it are CLOCK_MONOTONIC of boot `boot_id`.
     """
@@ -47,7 +52,7 @@ def take(segment: Segment, instance: str) -> dict[str, Any] | None:
             "tasks": tasks,
         },
         "datastore_snapshot": _data_store(segment),
-        "eventbus_queue_snapshot": [],
+        "eventbus_queue_snapshot": list(events),
     }
     finite: dict[str, Any] = _finite(content)
     return finite

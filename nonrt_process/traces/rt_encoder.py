@@ -30,7 +30,13 @@ OPERATIONS: Final = {
     SpanOperation.ACTION_EXECUTE: "action.execute",
     SpanOperation.EVENTBUS_PUBLISH: "eventbus.publish",
     SpanOperation.RT_CYCLE: "rt.cycle",
+    SpanOperation.EVENTBUS_PROCESS: "eventbus.process",
 }
+_KINDS: Final = {
+    SpanOperation.EVENTBUS_PUBLISH: otlp.KIND_PRODUCER,
+    SpanOperation.EVENTBUS_PROCESS: otlp.KIND_CONSUMER,
+}
+_PARENT_REMOTE: Final = (SpanOperation.TASK_EXECUTE, SpanOperation.EVENTBUS_PROCESS)
 _MAX_SHAPES: Final = 4096
 _VARINTS: Final = ("cycle", "slot", "execution_id", "step")
 
@@ -152,7 +158,7 @@ class RtEncoder:
         error = int(record["error_code"])
         reason = name_of(Result, error) if failed and error else ""
         flags = int(record["trace_flags"]) | otlp.FLAG_PARENT_KNOWN
-        if operation == SpanOperation.TASK_EXECUTE:
+        if operation in _PARENT_REMOTE:
             flags |= otlp.FLAG_PARENT_REMOTE
 
         parts: list[Part] = [b"\x0a\x10", Hole("trace_id", 16), b"\x12\x08", Hole("span_id", 8)]
@@ -160,8 +166,7 @@ class RtEncoder:
             parts += field(3, carried.tracestate.encode())
         if record["parent_span_id"].any():
             parts += [b"\x22\x08", Hole("parent_span_id", 8)]
-        published = operation == SpanOperation.EVENTBUS_PUBLISH
-        kind = otlp.KIND_PRODUCER if published else otlp.KIND_INTERNAL
+        kind = _KINDS.get(operation, otlp.KIND_INTERNAL)  # type: ignore[call-overload]
         parts.append(otlp.name_and_kind(name, kind))
         parts += [b"\x39", Hole("start", 8), b"\x41", Hole("end", 8)]
         if raw and plain:
@@ -176,7 +181,7 @@ class RtEncoder:
         if record["action_name"]:
             parts.append(otlp.attribute("action.id", self._resolve(int(record["action_name"]))))
             parts += attribute("mxrc.step", b"\x18", Hole("step", widths[3]))
-        if published:
+        if operation in _KINDS:
             parts.append(otlp.attribute("eventbus.topic", self._resolve(int(record["args"][0]))))
         if reason:
             parts.append(otlp.attribute("error.type", reason))
@@ -216,7 +221,7 @@ def _keys(
     keys[:, 1] = task_name << half | column("sequence_name")
     error = np.where(status == SpanStatus.ERROR, column("error_code"), 0).astype(np.uint64)
     keys[:, 2] = column("action_name") << half | error
-    published = records["code"] == SpanOperation.EVENTBUS_PUBLISH
-    topic = np.where(published, records["args"][:, 0], 0).astype(np.uint64)
+    of_the_bus = np.isin(records["code"], [int(operation) for operation in _KINDS])
+    topic = np.where(of_the_bus, records["args"][:, 0], 0).astype(np.uint64)
     keys[:, 3] = topic << half | extras
     return keys

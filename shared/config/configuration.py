@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from shared.config.models.api import ApiConfig
 from shared.config.models.cpu_affinity import CpuAffinityConfig
 from shared.config.models.datastore import DataStoreConfig
+from shared.config.models.event_bus import EventBusConfig
 from shared.config.models.failover_policy import FailoverPolicyConfig
 from shared.config.models.instance import InstanceConfig
 from shared.config.models.logging import LoggingConfig
@@ -46,6 +47,7 @@ class Config:
     datastore: DataStoreConfig
     logging: LoggingConfig
     api: ApiConfig
+    event_bus: EventBusConfig
     tasks: Mapping[str, TaskDefinition]
     paths: Paths
     directory: Path

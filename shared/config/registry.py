@@ -14,6 +14,7 @@ from shared.config.base import ConfigFile
 from shared.config.models.api import ApiConfig
 from shared.config.models.cpu_affinity import CpuAffinityConfig
 from shared.config.models.datastore import DataStoreConfig
+from shared.config.models.event_bus import EventBusConfig
 from shared.config.models.failover_policy import FailoverPolicyConfig
 from shared.config.models.instance import InstanceConfig
 from shared.config.models.logging import LoggingConfig
@@ -56,6 +57,7 @@ SECTIONS: Final = _sections(
     datastore=DataStoreConfig,
     logging=LoggingConfig,
     api=ApiConfig,
+    event_bus=EventBusConfig,
 )
 """File stem -> section."""
 

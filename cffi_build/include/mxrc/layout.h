@@ -248,7 +248,7 @@ enum mxrc_event_kind {
     MXRC_EVENT_STATE = 3, /* RT state changed: args from, to, event */
     MXRC_EVENT_TASK = 4,  /* status of an execution changed: code = enum mxrc_task_status */
     MXRC_EVENT_REPLY = 5, /* answer to command number `reply_to`: code = enum mxrc_result */
-    MXRC_EVENT_BUS = 6    /* event-bus message: code = topic id */
+    MXRC_EVENT_BUS = 6    /* event-bus message: code = interned name of its topic, args[count] */
 };
 
 enum mxrc_level {
@@ -265,7 +265,8 @@ enum mxrc_span_operation {
     MXRC_SPAN_SEQUENCE_RUN = 2,
     MXRC_SPAN_ACTION_EXECUTE = 3,
     MXRC_SPAN_EVENTBUS_PUBLISH = 4,
-    MXRC_SPAN_RT_CYCLE = 5 /* built by Non-RT from the cycle ring */
+    MXRC_SPAN_RT_CYCLE = 5,        /* built by Non-RT from the cycle ring */
+    MXRC_SPAN_EVENTBUS_PROCESS = 6 /* an execution has taken an event of MXRC_COMMAND_BUS_EVENT */
 };
 
 enum mxrc_span_status { MXRC_SPAN_UNSET = 0, MXRC_SPAN_OK = 1, MXRC_SPAN_ERROR = 2 };
@@ -292,7 +293,7 @@ struct mxrc_event {
     uint32_t suppressed; /* records of the same message_id left out before this one */
     uint32_t tid;
     /* Of a log line: its numbers. Of a span: action.execute: planned ns (0: open-ended), ns in progress without being
-     * held; eventbus.publish: interned name of the topic. */
+     * held; eventbus.publish, eventbus.process: interned name of the topic. */
     double args[MXRC_ARGS];
     uint64_t start_ns; /* spans */
     uint8_t parent_span_id[8];
@@ -302,7 +303,8 @@ struct mxrc_event {
     char task_id[MXRC_TEXT_BYTES]; /* caller's name of the execution, NUL-padded UTF-8 */
     uint32_t error_code;           /* enum mxrc_result of a failed action or task */
     uint32_t step;
-    uint64_t reserved;
+    uint32_t count; /* of an event-bus message: how many of args are meant */
+    uint32_t reserved;
 };
 
 /* ---- RT status and metrics --------------------------------------------------------------------------------- */

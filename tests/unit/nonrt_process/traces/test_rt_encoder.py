@@ -67,12 +67,14 @@ def expected(record: Any, row: dict[str, Any], start: int) -> Span:
         parent_span_id=row["parent_span_id"] if any(row["parent_span_id"]) else b"",
         trace_state=carried.tracestate,
         name=OPERATIONS.get(row["code"], f"operation-{row['code']}"),
-        kind=Span.SPAN_KIND_PRODUCER if row["code"] == 4 else Span.SPAN_KIND_INTERNAL,
+        kind={4: Span.SPAN_KIND_PRODUCER, 6: Span.SPAN_KIND_CONSUMER}.get(
+            row["code"], Span.SPAN_KIND_INTERNAL
+        ),
         start_time_unix_nano=start,
         end_time_unix_nano=start + max(0, row["time_ns"] - row["start_ns"]),
         flags=row["trace_flags"]
         | otlp.FLAG_PARENT_KNOWN
-        | (otlp.FLAG_PARENT_REMOTE if row["code"] == 1 else 0),
+        | (otlp.FLAG_PARENT_REMOTE if row["code"] in (1, 6) else 0),
     )
 
     def add(key: str, value: str | int) -> None:
@@ -91,7 +93,7 @@ def expected(record: Any, row: dict[str, Any], start: int) -> Span:
     if row["action_name"]:
         add("action.id", NAMES[row["action_name"]])
         add("mxrc.step", row["step"])
-    if row["code"] == 4:
+    if row["code"] in (4, 6):
         add("eventbus.topic", NAMES[int(row["args"][0])])
     if reason:
         add("error.type", reason)

@@ -1,0 +1,1 @@
+"""Publish and subscribe: events of RT and of this process, and their observers."""
