@@ -122,8 +122,8 @@ test-stress-short: build
 	else echo "tests/stress: no short tests"; fi
 
 .PHONY: test-stress
-test-stress: build ## Load, kills and long runs
-	@$(call pytest,tests/stress,$(ARGS))
+test-stress: build ## Load, kills and long runs (ARGS='-m "not short"': without those of `make test`)
+	@$(call pytest,tests/stress,--durations=12 $(ARGS))
 
 .PHONY: test-lab
 test-lab: build ## Tests against real outside parts (collector, containers, ...)
