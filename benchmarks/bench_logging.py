@@ -27,9 +27,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from nonrt_process.logs.first_line import first_line
 from nonrt_process.logs.index import LogIndex, Query
 from nonrt_process.logs.log_file import LogFile
-from nonrt_process.logs.plugin import first_line
 from nonrt_process.logs.rt_lines import RtLines
 from shared.clock import SystemClock
 from shared.core import lib

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 
 from nonrt_process.changes import Changes, ReadFiles
 from nonrt_process.commands import RtCommandPort
+from nonrt_process.consumer import Consumer
 from nonrt_process.context import Context, Heart
+from nonrt_process.early_drain import EarlyDrain
 from nonrt_process.endpoints import EndpointsBoard
 from nonrt_process.interfaces import (
     CommandPort,
@@ -39,15 +41,21 @@ class Application:
         clock: Clock,
         modules: Sequence[str] = MODULES,
         read_files: ReadFiles | None = None,
+        early: EarlyDrain | None = None,
+        digest: str | None = None,
     ) -> None:
+        """early: runs already; the part of its consumer goes on with it. digest: of known_start."""
         self.context = Context(ConfigStore(config), clock, heart)
         self._log = self.context.log.getChild("main")
         self._started = False
-        self._endpoints = EndpointsBoard(self.context)
+        self._endpoints = EndpointsBoard(self.context, digest)
         settings = ControlSettings(self.context)
         self._frame_pumps = [Pump(self.context, one) for one in (settings, self._endpoints)]
         self._plugins: list[Plugin] = []
         self._pumps: dict[str, list[Pump]] = {}
+        self._early = early
+        if early is not None:
+            self.context.provide(EarlyDrain, early)
         self.context.provide(ConsumerMonitor, self)
         self.context.provide(PluginList, self)
         self.context.provide(Lifecycle, self)
@@ -122,12 +130,17 @@ class Application:
         made = create_plugins(self.context, modules)
         pumps = dict(self._pumps)
         for plugin in made:
-            own = [Pump(self.context, consumer) for consumer in plugin.consumers]
+            own = [self._pump(consumer) for consumer in plugin.consumers]
             pumps[plugin.name] = [*pumps.get(plugin.name, []), *own]
         # New ones instead of changed ones: who looks at them meanwhile has either.
         self._plugins = [*self._plugins, *made]
         self._pumps = pumps
         return made
+
+    def _pump(self, consumer: Consumer) -> Pump:
+        if self._early is not None and self._early.pump.consumer is consumer:
+            return self._early.pump
+        return Pump(self.context, consumer)
 
     def _start(self, plugins: Sequence[Plugin]) -> None:
         for plugin in plugins:

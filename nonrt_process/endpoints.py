@@ -6,12 +6,14 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nonrt_process.consumer import Consumer
 from nonrt_process.context import Context
 from shared.documents import write_nonrt_document
 from shared.segment import Segment
+
+FOLDERS: Final = ("run_dir", "log_dir", "checkpoint_dir", "data_dir")
 
 
 def endpoints_path(run_dir: Path, instance: str) -> Path:
@@ -30,13 +32,17 @@ class EndpointsBoard(Consumer):
     name = "endpoints"
     interval_s = 0.5
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, digest: str | None = None) -> None:
+        """digest: of what the folders follow from (known_start.py); None: the next one waits."""
         super().__init__()
         self._context = context
         self._path = endpoints_path(context.config.current.paths.run_dir, context.instance)
         self._ports: dict[str, int] = {}
         self._urls: dict[str, str] = {}
         self._status = "STARTING"
+        self._digest = digest
+        paths = context.config.current.paths
+        self._folders = {name: str(getattr(paths, name)) for name in FOLDERS}
         self._written: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -68,7 +74,13 @@ class EndpointsBoard(Consumer):
 
     def _write_segment(self) -> None:
         segment = self._context.segment
-        document = {"pid": os.getpid(), "ports": dict(self._ports), "status": self._status}
+        document = {
+            "pid": os.getpid(),
+            "ports": dict(self._ports),
+            "status": self._status,
+            "folders": self._folders,
+            "digest": self._digest,
+        }
         if segment is not None and document != self._written:
             write_nonrt_document(segment, document)
             self._written = document

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from shared.datastore import Key
 from shared.enums import CommandKind, NameKind, Result, RtEvent, RtState
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from nonrt_process.plugins import Plugin
+    from shared.datastore import Key
     from shared.trace_context import TraceContext
 
 ProcessName = Literal["rt_process", "non_rt_process"]
@@ -162,7 +162,7 @@ class Refused(Problem):
 
 # ---- Commands to RT ----------------------------------------------------------------------------
 
-Compile = Callable[[Callable[[NameKind, str], int], Mapping[str, Key]], bytes]
+Compile = Callable[[Callable[[NameKind, str], int], "Mapping[str, Key]"], bytes]
 """(intern, keys) -> program bytes: Names.intern and DataStore.keys of the same generation."""
 
 

@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 78 for a configuration that cannot work."""
     block_signals()
     _prefer()
+    # Nothing here multiplies matrices; making OpenBLAS's threads is a third of the import of numpy.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = sys.argv[1:] if arguments is None else arguments
     beats = FirstBeats(told_instance(arguments, os.environ))
     beats.start()

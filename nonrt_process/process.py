@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nonrt_process.heart import SegmentHeart
+from nonrt_process.instance_lock import InstanceLock
+from nonrt_process.known_start import KnownStart, digest, known_start
 from nonrt_process.stderr_log import log_to_stderr
 from shared.clock import SystemClock
-from shared.core import ERROR_BYTES, MxrcError, error_buffer, lib, to_text
+from shared.core import MxrcError
 from shared.signals import SIGNALS, wait_for_signal
 from shared.startup import (
     EX_CONFIG,
@@ -30,19 +32,18 @@ from shared.startup import (
     add_options,
     complain,
     default_config_dir,
-    ensure_directory,
     load_configuration,
     quick_start,
-    run_directory_mode,
 )
 
 if TYPE_CHECKING:
     from nonrt_process.application import Application
+    from nonrt_process.early_drain import EarlyDrain
     from shared.config import Config
 
 PROGRAM: Final = "mxrc-nonrt"
 TURN_S: Final = 0.1
-LOCK_TIMEOUT_MS: Final = 1000
+DRAIN_STOP_S: Final = 5.0
 BEAT_LIMIT_NS: Final = 2_000_000_000
 
 log = logging.getLogger("nonrt.main")
@@ -85,26 +86,69 @@ def _run(options: argparse.Namespace, heart_beats: Callable[[], None]) -> int:
     if early is not None:
         heart.start()
     heart_beats()
+    lock: InstanceLock | None = None
+    drain: EarlyDrain | None = None
     try:
         with quick_start():
+            inputs = digest(options)
+            known = None if heart.segment is None else known_start(heart.segment, inputs)
+            if known is not None:
+                lock = _lock_at_once(known, heart.instance)
+            if known is not None and lock is not None:
+                drain = _drain_early(known, heart, clock)
             config = load_configuration(options)
-        if config.instance_name != early:
+            if digest(options) != inputs:
+                inputs = None  # Changed meanwhile: nobody knows which of them was read.
+        if config.instance_name != heart.instance or known != KnownStart.of(config.paths):
+            _end_early(drain, lock)
+            drain = lock = None
+        if config.instance_name != heart.instance:
             heart.stop()
             heart = SegmentHeart(config.instance_name, clock, log)
             heart.start()
-        lock = _lock_instance(config)
+        if lock is None:
+            lock = InstanceLock(config.paths.run_dir, config.instance_name)
         heart.claim()
-        try:
-            return _serve(options, config, heart, clock)
-        finally:
-            heart.stop()
-            lib.mxrc_unlock_file(lock)
+        return _serve(options, config, heart, clock, drain, inputs)
     finally:
         heart.stop()
+        _end_early(drain, lock)
+
+
+def _lock_at_once(known: KnownStart, instance: str) -> InstanceLock | None:
+    """None where it is held: what there is to say about that is said after the configuration."""
+    with suppress(Refused):
+        return InstanceLock(known.run_dir, instance, timeout_ms=0)
+    return None
+
+
+def _drain_early(known: KnownStart, heart: SegmentHeart, clock: SystemClock) -> EarlyDrain:
+    from nonrt_process.early_drain import EarlyDrain
+
+    drain = EarlyDrain(known, heart.instance, heart, clock)
+    drain.start()
+    return drain
+
+
+def _end_early(drain: EarlyDrain | None, lock: InstanceLock | None) -> None:
+    """Idempotent, and nothing to do for a pump that the application has stopped.
+
+    Raises:
+        Refused: a write into the log hangs, so that nobody else may begin to write.
+    """
+    if drain is not None and not drain.pump.stop(DRAIN_STOP_S):
+        raise Refused(f"{drain.writer.file.path}: a write hangs: is its disk there?", EX_TEMPFAIL)
+    if lock is not None:
+        lock.release()
 
 
 def _serve(
-    options: argparse.Namespace, config: Config, heart: SegmentHeart, clock: SystemClock
+    options: argparse.Namespace,
+    config: Config,
+    heart: SegmentHeart,
+    clock: SystemClock,
+    drain: EarlyDrain | None,
+    inputs: str | None,
 ) -> int:
     # The heavy imports; the heart beats meanwhile.
     with quick_start():
@@ -119,6 +163,8 @@ def _serve(
             clock,
             EARLY,
             lambda: load_configuration(options, runtime_changes=False),
+            drain,
+            inputs,
         )
         app.start(later_modules(config))
     heart.set_ready(True)
@@ -167,22 +213,6 @@ def early_instance(options: argparse.Namespace, environ: Mapping[str, str]) -> s
         content = json.loads((folder / "instance.json").read_text(encoding="utf-8"))
         return content.get("instance") or default
     return None
-
-
-def _lock_instance(config: Config) -> int:
-    """Descriptor of the lock that makes this the only Non-RT process; the kernel frees it."""
-    run_dir = config.paths.run_dir
-    ensure_directory(run_dir, "the lock and endpoints files", run_directory_mode(run_dir))
-    path = run_dir / f"{config.instance_name}.nonrt.lock"
-    error = error_buffer()
-    descriptor = int(lib.mxrc_lock_file(bytes(path), LOCK_TIMEOUT_MS, error, ERROR_BYTES))
-    if descriptor < 0:
-        raise Refused(
-            f"{to_text(error)}: another Non-RT process serves instance {config.instance_name}: "
-            "stop it, or give this one a name of its own (--instance)",
-            EX_TEMPFAIL,
-        )
-    return descriptor
 
 
 def _let_second_signal_kill() -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from nonrt_process.batch import Batch
 from nonrt_process.consumer import CURSOR_USER_WORDS, Consumer, NotYet
-from nonrt_process.context import Context
 from nonrt_process.interfaces import ConsumerFigures
 from nonrt_process.quiet import Quiet
 from shared.core import lib, to_text
@@ -24,6 +23,7 @@ from shared.layout import CYCLE_DTYPE, EVENT_DTYPE, Records
 from shared.ring import RingReader
 
 if TYPE_CHECKING:
+    from shared.clock import Clock
     from shared.segment import Segment
 
 NAME_BYTES = 23
@@ -169,10 +169,23 @@ def _claim(segment: Segment, name: str) -> tuple[Any, int]:
     raise RuntimeError(f"no cursor left for consumer {name!r} in {segment.name}")
 
 
+class Surroundings(Protocol):
+    """What a pump needs; a Context is one."""
+
+    @property
+    def segment(self) -> Segment | None: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def log(self) -> logging.Logger: ...
+
+
 class Pump:
     """Runs a consumer. `turn` is the whole of the work: a test can do without the thread."""
 
-    def __init__(self, context: Context, consumer: Consumer) -> None:
+    def __init__(self, context: Surroundings, consumer: Consumer) -> None:
         if not 0 < len(consumer.name.encode()) <= NAME_BYTES:
             raise ValueError(f"consumer name {consumer.name!r}: 1 to {NAME_BYTES} bytes")
         self.consumer = consumer
@@ -188,8 +201,9 @@ class Pump:
         )
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread, unless it runs already."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def wake(self) -> None:
         """Look at the rings now instead of at the end of the interval."""

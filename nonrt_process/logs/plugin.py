@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
-import sys
-import uuid
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from nonrt_process.context import Context
-from nonrt_process.interfaces import LogFiles, LogStatistics, ProcessName
-from nonrt_process.logs import ecs
+from nonrt_process.early_drain import EarlyDrain
+from nonrt_process.interfaces import LogFiles, LogStatistics
 from nonrt_process.logs.file_health import FileHealth
+from nonrt_process.logs.first_line import first_line
 from nonrt_process.logs.index import LogIndex
 from nonrt_process.logs.log_file import LogFile
 from nonrt_process.logs.otlp_shipper import PROCESSES, OtlpShipper
 from nonrt_process.logs.process_log import PYTHON_LEVELS, ProcessLog
-from nonrt_process.logs.rt_log import RtLog
-from nonrt_process.logs.statistics import Statistics
+from nonrt_process.logs.rt_writer import RtWriter, make_rt_writer, say
 from nonrt_process.otlp_http import HttpTransport
 from nonrt_process.plugins import Plugin
-from shared.clock import Clock
 from shared.config.models.logging import LoggingConfig
 
 if TYPE_CHECKING:
@@ -39,11 +34,11 @@ class LogsPlugin(Plugin):
 
     def __init__(self, context: Context) -> None:
         config = context.config.current.logging
-        self._statistics = Statistics()
-        self._files = [_log_file(context, name) for name in ("rt_process", "non_rt_process")]
-        rt_file, own_file = self._files
-        rt_health = FileHealth("rt_log_file", rt_file.path, _say)
-        own_health = FileHealth("non_rt_log_file", own_file.path, _say)
+        rt = _rt_writer(context)
+        self._statistics = rt.statistics
+        own_file = _own_file(context)
+        self._files = [rt.file, own_file]
+        own_health = FileHealth("non_rt_log_file", own_file.path, say)
         self._process_log = ProcessLog(
             own_file,
             own_health,
@@ -52,7 +47,6 @@ class LogsPlugin(Plugin):
             context.instance,
             config.backlog_lines,
         )
-        consumer = RtLog(rt_file, rt_health, self._statistics, context.clock, context.instance)
         paths = context.config.current.paths
         self._index = LogIndex(
             paths.data_dir / f"logs-{context.instance}.sqlite3", paths.log_dir, context.clock
@@ -60,10 +54,10 @@ class LogsPlugin(Plugin):
         self._shipper = _shipper(context) if config.otlp.enabled else None
         super().__init__(
             "logs",
-            consumers=[consumer],
+            consumers=[rt.consumer],
             routers=self._make_routers,
             metrics=[] if self._shipper is None else [self._shipper],
-            health_checks=[rt_health, own_health, self._index],
+            health_checks=[rt.health, own_health, self._index],
         )
         context.provide(LogStatistics, self._statistics)
         context.provide(LogFiles, self)
@@ -110,13 +104,22 @@ class LogsPlugin(Plugin):
             file.total_quota_bytes = new.rotation.total_quota_bytes
 
 
-def _log_file(context: Context, process: ProcessName) -> LogFile:
+def _rt_writer(context: Context) -> RtWriter:
+    """The one that writes already, where there is one."""
+    log_dir = context.config.current.paths.log_dir
+    early = context.get(EarlyDrain)
+    if early is not None and early.writer.file.path.parent == log_dir:
+        return early.writer
+    return make_rt_writer(log_dir, context.instance, context.clock)
+
+
+def _own_file(context: Context) -> LogFile:
     config = context.config.current
     rotation = config.logging.rotation
     return LogFile(
-        config.paths.log_dir / f"{process}.log",
+        config.paths.log_dir / "non_rt_process.log",
         context.clock,
-        lambda: first_line(process, context.instance, context.clock),
+        lambda: first_line("non_rt_process", context.instance, context.clock),
         max_bytes=rotation.max_bytes,
         max_age_hours=rotation.max_age_hours,
         total_quota_bytes=rotation.total_quota_bytes,
@@ -147,28 +150,3 @@ def _shipper(context: Context) -> OtlpShipper:
         logging.getLogger("nonrt.logs"),
         endpoint,
     )
-
-
-def first_line(process: ProcessName, instance: str, clock: Clock) -> bytes:
-    """The line that a file begins with; its id makes it differ from that of any other file."""
-    moment = datetime.fromtimestamp(clock.realtime_ns() / 1e9, timezone.utc)
-    return ecs.encode(
-        {
-            ecs.TIMESTAMP: moment.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            ecs.LEVEL: "info",
-            ecs.MESSAGE: "Log file begun",
-            ecs.LOGGER: "nonrt.logs",
-            ecs.PROCESS_NAME: process,
-            ecs.PROCESS_PID: os.getpid() if process == "non_rt_process" else None,
-            ecs.ECS: ecs.ECS_VERSION,
-            ecs.EVENT_KIND: "event",
-            ecs.FILE_ID: uuid.uuid4().hex,
-            ecs.LABELS: {"instance": instance},
-        }
-    )
-
-
-def _say(line: str) -> None:
-    """To the journal; the log file itself may be what is broken."""
-    sys.stderr.write(f"mxrc-nonrt: {line}\n")
-    sys.stderr.flush()

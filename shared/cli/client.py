@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from shared.cli.errors import CommandError, Unavailable
+from shared.cli.folders import up_folder
 
 if TYPE_CHECKING:
     from shared.config import Config
@@ -103,7 +103,7 @@ def ports(config: Config) -> dict[str, int]:
     found = _from_segment(config.instance_name)
     if found:
         return found
-    for run_dir in (config.paths.run_dir, Path("var/run")):
+    for run_dir in (config.paths.run_dir, up_folder(config.instance, "run_dir")):
         try:
             text = (run_dir / f"{config.instance_name}.endpoints.json").read_text(encoding="utf-8")
             return _ports(json.loads(text))

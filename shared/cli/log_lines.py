@@ -97,12 +97,6 @@ def make_filter(
     return fits
 
 
-def log_folder(configured: Path) -> Path:
-    """The folder of the log files: as configured, else where `mxrc up` puts them."""
-    own = Path("var/log")
-    return own if not files_of(configured) and files_of(own) else configured
-
-
 def files_of(folder: Path) -> list[Path]:
     """All log files of both processes, oldest first within each process."""
     return [path for process in PROCESSES for path in log_files(folder, process) if path.exists()]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 from shared.cli.client import Client
 from shared.cli.errors import CommandError, Unavailable
+from shared.cli.folders import up_folder
 from shared.cli.systemd import system
 from shared.config import Config
 from shared.reset_request import request_reset
@@ -66,9 +66,9 @@ def _start_failed_units(say: Callable[[str], None]) -> bool:
 
 
 def _ask_supervisor(config: Config) -> bool:
-    """`mxrc up`, in the folder of the configuration or in ./var of this one."""
+    """`mxrc up`, in the folder of the configuration or below ./var of this one."""
     asked = False
-    for run_dir in (config.paths.run_dir, Path("var/run")):
+    for run_dir in (config.paths.run_dir, up_folder(config.instance, "run_dir")):
         if (run_dir / f"{config.instance_name}.lock").exists():
             request_reset(run_dir, config.instance_name)
             asked = True

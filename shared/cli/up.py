@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from shared.cli.demo import Demo
 from shared.cli.errors import CommandError
+from shared.cli.folders import UP_FOLDERS, up_folder
 from shared.cli.monitor import Monitor, Sample
 from shared.cli.options import load
 from shared.cli.screen import PlainScreen, Screen, TableScreen
@@ -28,12 +29,6 @@ TURN_S: Final = 0.1
 STOP_RT_S: Final = 15.0
 STOP_NONRT_S: Final = 15.0
 LOCK_TIMEOUT_MS: Final = 2000
-_FOLDERS: Final = {
-    "run_dir": "run",
-    "log_dir": "log",
-    "checkpoint_dir": "checkpoints",
-    "data_dir": "data",
-}
 
 
 def run(
@@ -61,9 +56,9 @@ def _environ(config: Config, directory: Path) -> dict[str, str]:
     environ = dict(os.environ)
     environ["MXRC_CONFIG_DIR"] = str(directory.resolve())
     environ["MXRC_INSTANCE__INSTANCE"] = f'"{config.instance_name}"'
-    for field, folder in _FOLDERS.items():
+    for field in UP_FOLDERS:
         if getattr(config.instance, field) is None:
-            path = Path("var", config.instance.instance or "", folder).resolve()
+            path = up_folder(config.instance, field).resolve()
             environ[f"MXRC_INSTANCE__{field.upper()}"] = str(path)
     return environ
 

@@ -20,6 +20,7 @@ from shared.config.cross_checks import StemFault, file_faults, machine_faults, t
 from shared.config.errors import ConfigError, Loc, Problem
 from shared.config.json_file import parse_json, read_file
 from shared.config.machine import LinuxMachine, Machine
+from shared.config.models.instance import InstanceConfig
 from shared.config.models.tasks import TaskDefinition
 from shared.config.paths import Paths, resolve_paths
 from shared.config.registry import SECTIONS, TASKS, Section
@@ -219,8 +220,10 @@ def _read_token(path: Path) -> SecretStr:
     return SecretStr(token)
 
 
-def load_paths(config_dir: Path, environ: Mapping[str, str] = os.environ) -> Paths:
-    """The folders of the instance, whatever is wrong in the other files.
+def load_instance(
+    config_dir: Path, environ: Mapping[str, str] = os.environ
+) -> tuple[InstanceConfig, Paths]:
+    """instance.json and the folders of the instance, whatever is wrong in the other files.
 
     Raises:
         ConfigError: instance.json itself is wrong.
@@ -228,7 +231,7 @@ def load_paths(config_dir: Path, environ: Mapping[str, str] = os.environ) -> Pat
     loader = _Loader(Path(config_dir), {}, environ)
     instance: Any = loader.section(SECTIONS["instance"])
     loader.raise_problems()
-    return resolve_paths(instance, environ, system=False)
+    return instance, resolve_paths(instance, environ, system=False)
 
 
 def load_config(

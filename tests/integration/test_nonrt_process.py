@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.core import layout_hash, to_text
+from shared.core import ERROR_BYTES, error_buffer, layout_hash, lib, to_text
 from shared.documents import read_nonrt_document
+from shared.enums import RegionId
+from shared.ring import RingReader
 from shared.segment import Segment
 from tests.helpers import free_port, require_tool, unique_instance
 from tests.processes import BIN, Place, Running, kill, run_to_end, started_rt, wait_for
@@ -317,6 +319,42 @@ def test_killed_it_comes_back_and_every_consumer_goes_on(place: Place) -> None:
             assert segment.rt_status.cycle > cycle
             wait_for_rt_state(second, "RUNNING")
             assert 'restart_count_total{process="non_rt_process"} 1.0' in second.metrics()
+
+
+def test_rt_log_is_drained_before_the_configuration_is_read(place: Place) -> None:
+    """Told by a start that ends with the configuration: what is wrong is in another file."""
+    instance, api = place.config_dir / "instance.json", place.config_dir / "api.json"
+    with started_rt(place):
+        with started_nonrt(place) as first:
+            first.wait_for_status(*SERVING)
+            kill(first)
+        segment = place.segment()
+        assert segment is not None
+        lane = RingReader(segment, RegionId.LANE)
+        wait_for(lambda: lane.head > cursors(segment)["logs"][0], "an event of RT")
+        content = instance.read_text()
+        api.write_text('{"max_request_bytes": -1}')
+
+        def refused_start() -> int:
+            done = run_to_end(place, "mxrc-nonrt")
+            assert done.returncode == 78, done.stderr
+            assert "$.max_request_bytes" in done.stderr
+            return int(cursors(segment)["logs"][0])
+
+        before = cursors(segment)["logs"][0]
+        instance.write_text(content + "\n")  # not the file of before
+        assert refused_start() == before
+        instance.write_text(content)
+        lock = place.folder / "run" / f"{place.instance}.nonrt.lock"
+        error = error_buffer()
+        held = lib.mxrc_lock_file(bytes(lock), 0, error, ERROR_BYTES)
+        assert held >= 0
+        assert refused_start() == before  # somebody else serves the instance
+        lib.mxrc_unlock_file(held)
+        assert refused_start() > before
+        log = (place.folder / "log" / "rt_process.log").read_text()
+        numbers = [json.loads(line).get("event.sequence") for line in log.splitlines()[1:]]
+        assert len(set(numbers)) == len(numbers)
 
 
 def test_rt_killed_and_started_again(place: Place) -> None:

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -250,6 +251,13 @@ def test_a_second_up_of_the_instance_is_refused(place: Place) -> None:
         assert up.wait() == 0
 
 
+def rows_of(place: Place, *arguments: str) -> list[Any]:
+    done = run_to_end(place, "mxrc", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    rows: list[Any] = json.loads(done.stdout)
+    return rows
+
+
 def test_files_go_below_var_where_the_configuration_leaves_it_open(place: Place) -> None:
     for name in ("RUN_DIR", "LOG_DIR", "CHECKPOINT_DIR", "DATA_DIR"):
         del place.environ[f"MXRC_INSTANCE__{name}"]
@@ -258,6 +266,8 @@ def test_files_go_below_var_where_the_configuration_leaves_it_open(place: Place)
         var = place.folder / "var" / place.instance
         assert {"run", "log", "data"} <= {path.name for path in var.iterdir()}
         assert (var / "run" / f"{place.instance}.lock").exists()
+        # Found from elsewhere, too: who looks need not know who started it, nor where.
+        wait_for(lambda: rows_of(place, "checkpoint", "list"), "a checkpoint")
         up.signal(signal.SIGINT)
         assert up.wait() == 0
 

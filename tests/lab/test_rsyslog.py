@@ -20,8 +20,8 @@ import pytest
 
 from nonrt_process.logs import ecs
 from nonrt_process.logs.file_health import FileHealth
+from nonrt_process.logs.first_line import first_line
 from nonrt_process.logs.log_file import LogFile
-from nonrt_process.logs.plugin import first_line
 from nonrt_process.logs.rt_log import RtLog
 from nonrt_process.logs.statistics import Statistics
 from nonrt_process.pump import Pump

@@ -70,10 +70,12 @@ def register(app: typer.Typer) -> None:
 
 def lock_file(config_dir: Path | None, instance: str) -> Path | None:
     """Lock file of an instance by the configuration, None when that cannot be read."""
+    from shared.cli.folders import find_folder
     from shared.cli.options import load
     from shared.config import ConfigError
 
     try:
-        return load(config_dir, None).paths.run_dir / f"{instance}.lock"
+        config = load(config_dir, instance)
     except ConfigError:
         return None
+    return find_folder(config.instance, config.paths, "run_dir") / f"{instance}.lock"

@@ -104,10 +104,12 @@ def register(app: typer.Typer) -> None:
 
 def _files(config_dir: Path | None, instance: str | None) -> list[Path]:
     from shared import incident_file
+    from shared.cli.folders import find_folder
     from shared.cli.options import load
     from shared.cli.segment import chosen_instance
 
-    folder = load(config_dir, instance).paths.data_dir / incident_file.FOLDER
+    config = load(config_dir, instance)
+    folder = find_folder(config.instance, config.paths, "data_dir") / incident_file.FOLDER
     return incident_file.files(folder, chosen_instance(config_dir, instance))
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Folder = Annotated[
     Optional[Path],  # noqa: UP045  typer evaluates it
-    typer.Option("--dir", metavar="DIR", help="Folder of the checkpoints (default: configured)."),
+    typer.Option("--dir", metavar="DIR", help="Folder of the checkpoints (default: found)."),
 ]
 Which = Annotated[
     str, typer.Argument(metavar="WHICH", help="A file, the beginning of an id, or newest.")
@@ -34,14 +34,12 @@ def register(app: typer.Typer) -> None:
 
 def _store(config_dir: Path | None, instance: str | None, folder: Path | None) -> Store:
     from shared.cli.checkpoints import Store
+    from shared.cli.folders import find_folder
     from shared.cli.options import load
 
     config = load(config_dir, instance)
     if folder is None:
-        folder = config.paths.checkpoint_dir
-        here = Path("var/checkpoints")  # where `mxrc up` puts them
-        if config.instance.checkpoint_dir is None and not folder.is_dir() and here.is_dir():
-            folder = here
+        folder = find_folder(config.instance, config.paths, "checkpoint_dir")
     return Store(folder, config.instance_name)
 
 

@@ -165,12 +165,12 @@ def level(
 
 def _folder(config_dir: Path | None, instance: str | None) -> Path:
     """Where the files are, also when a task or a setting keeps mxrc from starting."""
-    from shared.cli.log_lines import log_folder
-    from shared.config.load import load_paths
+    from shared.cli.folders import find_folder
+    from shared.config.load import load_instance
     from shared.startup import default_config_dir, with_instance
 
     environ = with_instance(os.environ, instance)
-    return log_folder(load_paths(config_dir or default_config_dir(), environ).log_dir)
+    return find_folder(*load_instance(config_dir or default_config_dir(), environ), "log_dir")
 
 
 def _check(level: str | None, process: str | None) -> None:

@@ -143,7 +143,7 @@ def test_a_refused_reload_keeps_the_old_configuration(tmp_path: Path) -> None:
 def test_endpoints_are_published_in_both_places(tmp_path: Path) -> None:
     with real_segment(tmp_path) as (rt, nonrt):
         context = fake_context(tmp_path)
-        board = EndpointsBoard(context)
+        board = EndpointsBoard(context, "d1")
         context.provide(Endpoints, board)
         board.publish("http", "127.0.0.1", 8081)
         path = tmp_path / "run" / f"{context.instance}.endpoints.json"
@@ -161,6 +161,10 @@ def test_endpoints_are_published_in_both_places(tmp_path: Path) -> None:
             "pid": os.getpid(),
             "ports": {"http": 8081, "metrics": 9091},
             "status": "HEALTHY",
+            "folders": {
+                f"{name}_dir": str(tmp_path / name) for name in ("run", "log", "checkpoint", "data")
+            },
+            "digest": "d1",
         }
         assert board.ports() == {"http": 8081, "metrics": 9091}
         board.close()

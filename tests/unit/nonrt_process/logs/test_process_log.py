@@ -16,8 +16,9 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from nonrt_process.interfaces import HealthStatus
 from nonrt_process.logs import ecs
 from nonrt_process.logs.file_health import FileHealth
+from nonrt_process.logs.first_line import first_line
 from nonrt_process.logs.log_file import LogFile
-from nonrt_process.logs.plugin import LogsPlugin, create, first_line
+from nonrt_process.logs.plugin import LogsPlugin, create
 from nonrt_process.logs.process_log import ProcessLog, level_name
 from nonrt_process.logs.statistics import Statistics
 from shared.clock import FakeClock

@@ -13,8 +13,8 @@ from nonrt_process.consumer import NotYet
 from nonrt_process.interfaces import HealthStatus
 from nonrt_process.logs import ecs, rt_log
 from nonrt_process.logs.file_health import FileHealth
+from nonrt_process.logs.first_line import first_line
 from nonrt_process.logs.log_file import LogFile
-from nonrt_process.logs.plugin import first_line
 from nonrt_process.logs.rt_log import RtLog, last_written
 from nonrt_process.logs.statistics import Statistics
 from nonrt_process.pump import Pump
