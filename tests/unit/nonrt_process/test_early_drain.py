@@ -52,7 +52,7 @@ def test_first_batch_is_written_at_once_and_the_part_goes_on(tmp_path: Path) -> 
         early.start()
         assert numbers(log) == [0, 1, 2]
         publish(rt, 3, 2)
-        app = Application(config, Heart(nonrt), clock, LOGS, early)
+        app = Application(config, Heart(nonrt), clock, LOGS, early=early)
         app.start()
         assert [one.name for one in app.consumers()].count("logs") == 1
         assert early.writer.file.max_bytes == config.logging.rotation.max_bytes
