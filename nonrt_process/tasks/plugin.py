@@ -22,6 +22,7 @@ from nonrt_process.tasks.dispatcher import Dispatcher
 from nonrt_process.tasks.journal import Journal
 from nonrt_process.tasks.router import make_router
 from nonrt_process.tasks.service import Tasks
+from nonrt_process.tasks.stops import Stops
 from nonrt_process.tasks.task_events import TaskEvents
 from shared.sqlite_store import StoreError
 from shared.startup import Refused
@@ -59,6 +60,7 @@ class TasksPlugin(Plugin):
             lambda: context.require(CommandPort),
             context.clock,
             log,
+            Stops(self._book, self._tasks.settle, self._journal.request_cancel, context.clock, log),
         )
         super().__init__(
             "tasks",

@@ -74,7 +74,7 @@ class Task(BaseModel):
     started_at: str | None
     ended_at: str | None
     cancel_requested: bool
-    error: str | None = Field(description="Why it failed")
+    error: str | None = Field(description="Why it failed, or was cancelled unasked")
     step: int | None = Field(description="Index of the action, from 0")
     action: str | None = Field(None, description="Name of the action in progress")
     runs: int | None = Field(None, description="Runs finished, of a periodic task")

@@ -17,9 +17,10 @@ from nonrt_process.consumer import Consumer, NotYet
 from nonrt_process.interfaces import CommandPort, Problem, TaskStatus
 from nonrt_process.tasks.book import Book
 from nonrt_process.tasks.execution import Execution, Transition
+from nonrt_process.tasks.stops import Stops
 from shared.anchors import Anchors
 from shared.clock import Clock
-from shared.enums import CommandKind, EventKind, RegionId, Result, name_of
+from shared.enums import CommandKind, EventKind, RegionId, Result, RtState, name_of
 from shared.enums import TaskStatus as RtTaskStatus
 from shared.ring import RingReader
 from shared.sqlite_store import StoreError
@@ -36,12 +37,13 @@ LOOK_NS: Final = 500_000_000
 LOOKS: Final = 3
 """Times that an execution is not to be found before it is settled."""
 CANCEL_AGAIN_NS: Final = 1_000_000_000
+CLEAN_START: Final = 0
+"""rt_status.last_recovery"""
 
 WAITS_FOR: Final = frozenset(
     {
         Result.ERR_STATE,
         Result.ERR_BUSY,
-        Result.ERR_AXIS_BUSY,
         Result.ERR_SAFE_MODE,
         Result.ERR_ERROR_STATE,
     }
@@ -77,8 +79,11 @@ class TaskEvents(Consumer):
         port: Callable[[], CommandPort],
         clock: Clock,
         log: logging.Logger,
+        stops: Stops,
     ) -> None:
         super().__init__()
+        self._stops = stops
+        self._undecided: tuple[list[Execution], list[int]] | None = None
         self._book = book
         self._settle = settle
         self._sending = sending
@@ -103,6 +108,7 @@ class TaskEvents(Consumer):
         started = _starts(commands)
         changes: list[Transition] = []
         sent: list[int] = []
+        left_over: list[Execution] = []
         now = self._clock.realtime_ns()
         for execution in self._book.active():
             known = execution.execution_id in started or execution.generation == generation
@@ -111,18 +117,48 @@ class TaskEvents(Consumer):
                 execution.command = started.get(execution.execution_id)
             elif execution.cancel_requested:
                 changes.append(Transition(execution.execution_id, "CANCELLED", now))
-            elif execution.status == "RUNNING" and execution.on_restart == "fail":
-                reason = name_of(Result, Result.ERR_RESTART)
-                changes.append(Transition(execution.execution_id, "FAILED", now, error=reason))
+            else:
+                left_over.append(execution)
         self._settle(changes)
         self._segment, self._commands = segment, commands
         self._anchors = Anchors(segment)
         self._missing.clear()
         self._lost_events = False
-        self._book.open_generation(generation, sent)
+        self._undecided = (left_over, sent)
+        self._decide(segment)
+
+    def _decide(self, segment: Segment) -> None:
+        """Begin to send, once it is known what RT goes on from: from its first heartbeat on."""
+        if self._undecided is None:
+            return
+        left_over, sent = self._undecided
+        if left_over:
+            status = segment.rt_status
+            if not int(status.heartbeat_ns):
+                return
+            changes = self._ends_with_restart(left_over)
+            if int(status.last_recovery) == CLEAN_START:
+                # The generation is named by the realtime of its creation.
+                older = [one for one in left_over if one.accepted_ns < segment.generation]
+                changes += self._stops.begun_anew(older)
+            self._settle(changes)
+        self._undecided = None
+        self._book.open_generation(segment.generation, sent)
+
+    def _ends_with_restart(self, left_over: list[Execution]) -> list[Transition]:
+        now = self._clock.realtime_ns()
+        reason = name_of(Result, Result.ERR_RESTART)
+        return [
+            Transition(execution.execution_id, "FAILED", now, error=reason)
+            for execution in left_over
+            if execution.status == "RUNNING" and execution.on_restart == "fail"
+        ]
 
     def on_detach(self) -> None:
         self._book.close_generation()
+        self._undecided = None
+        if self._segment is not None and _is_shut_down(self._segment):
+            self._stops.stopped()
         self._segment = self._anchors = self._commands = None
 
     # ---- events --------------------------------------------------------------------------------
@@ -182,7 +218,12 @@ class TaskEvents(Consumer):
         # A long task must not cost 200 looks a second all the while.
         busy = bool(in_flight) and now_ns - self._happened_ns < BUSY_NS
         self.interval_s = BUSY_INTERVAL_S if busy else IDLE_INTERVAL_S
-        if self._segment is None or now_ns - self._looked_ns < LOOK_NS:
+        if self._segment is None:
+            return
+        self._decide(self._segment)
+        if _is_shut_down(self._segment):
+            self._stops.stopping()
+        if now_ns - self._looked_ns < LOOK_NS:
             return
         self._looked_ns = now_ns
         self._cancel_again(in_flight, now_ns)
@@ -238,6 +279,10 @@ class TaskEvents(Consumer):
             return
         self._log.error("Task %s (execution %d): %s", execution.task_id, execution_id, LOST)
         self._settle([Transition(execution_id, "FAILED", now, error=LOST)])
+
+
+def _is_shut_down(segment: Segment) -> bool:
+    return int(segment.rt_status.state) == RtState.SHUTDOWN
 
 
 def _transition(event: Any, time_ns: int, generation: int) -> Transition | None:

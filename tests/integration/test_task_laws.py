@@ -148,7 +148,12 @@ def test_they_drive_act_fail_and_survive(place: Place, nonrt: NonRt) -> None:
         assert fault["args"][2] == 3
         lines = "\n".join(path.read_text() for path in (place.folder / "log").glob("*.log"))
         assert "goes_wild" in lines
+
+        # It waits for the end of SAFE_MODE; a stop ends it, so that it never begins by itself.
+        start(nonrt, "counts")
         assert post(nonrt, "/api/v1/rt/stop").is_success
+        end = ended(nonrt, "counts")
+        assert (end["status"], end["error"][:8]) == ("CANCELLED", "STOPPED:")
         assert rt.wait() == 0
 
 

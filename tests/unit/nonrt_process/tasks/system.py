@@ -19,6 +19,7 @@ from nonrt_process.tasks.book import Book
 from nonrt_process.tasks.dispatcher import Dispatcher
 from nonrt_process.tasks.journal import Journal
 from nonrt_process.tasks.service import Tasks
+from nonrt_process.tasks.stops import Stops
 from nonrt_process.tasks.task_events import TaskEvents
 from rt_process.exec_config import make_exec_config
 from rt_process.placement import Placement
@@ -60,6 +61,9 @@ class System:
         self.rt, self.nonrt = rt, nonrt
         self.path = tmp_path / "tasks.sqlite3"
         self.context: FakeContext = fake_context(tmp_path, segment=nonrt)
+        # A generation is named by the wall clock: nothing here was accepted before it.
+        clock = self.context.clock
+        clock.step_realtime(nonrt.generation - clock.realtime_ns())
         config = self.context.config.current
         axes = [axis.name for axis in config.robot.axes]
         definitions = [
@@ -143,6 +147,9 @@ class System:
             lambda: self.context.require(CommandPort),
             self.context.clock,
             log,
+            Stops(
+                self.book, self.tasks.settle, self.journal.request_cancel, self.context.clock, log
+            ),
         )
         self.journal.store.open()
         self.book.load(self.journal.active(), self.journal.last_id(), self.journal.counts())
