@@ -97,16 +97,15 @@ class Connection(asyncio.Protocol):
         await self._waiting
 
 
-def post(path: str, body: bytes) -> bytes:
-    return (
-        b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%s" % (path.encode(), len(body), body)
-    )
+def post(path: str, body: bytes, headers: str = "") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{headers}"
+    return b"%sContent-Length: %d\r\n\r\n%s" % (head.encode(), len(body), body)
 
 
-def start(task_id: str, **more: Any) -> bytes:
+def start(task_id: str, key: str | None = None, **more: Any) -> bytes:
     body = json.dumps({"task_id": task_id, "mode": "once", **more}).encode()
-    return post("/api/v1/task/start", body)
+    headers = "" if key is None else f"Idempotency-Key: {key}\r\n"
+    return post("/api/v1/task/start", body, headers)
 
 
 async def starts(

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,14 +42,13 @@ def load(nonrt: NonRt, options: str) -> dict[str, Any]:
     return found
 
 
-def journal(place: Place) -> dict[int, tuple[str, str]]:
-    """Every execution on disk: task id and status."""
+def journal_rows(place: Place) -> list[dict[str, Any]]:
+    """Every execution on disk."""
     path = place.folder / "data" / f"tasks-{place.instance}.sqlite3"
-    with sqlite3.connect(path) as connection:
-        rows = connection.execute("SELECT execution_id, task_id, status FROM execution").fetchall()
-    found = {execution: (task, status) for execution, task, status in rows}
-    assert len(found) == len(rows)
-    return found
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        connection.row_factory = sqlite3.Row
+        query = "SELECT execution_id, task_id, status, error FROM execution"
+        return [dict(row) for row in connection.execute(query)]
 
 
 class Watcher(threading.Thread):
@@ -112,13 +111,14 @@ def check(place: Place, nonrt: NonRt, loads: list[dict[str, Any]], sent: int) ->
         assert one["refused_without_retry_after"] == 0
         assert one["refused_without_problem"] == 0
 
-    def ended() -> dict[int, tuple[str, str]] | None:
-        found = journal(place)
-        return found if all(status in FINAL for _, status in found.values()) else None
+    def ended() -> list[dict[str, Any]] | None:
+        rows = journal_rows(place)
+        return rows if all(row["status"] in FINAL for row in rows) else None
 
     kept = wait_for(ended, "every accepted task to end", 120)
-    assert {execution: task for execution, (task, _) in kept.items()} == accepted
-    counts = Counter(status for _, status in kept.values())
+    assert {row["execution_id"]: row["task_id"] for row in kept} == accepted
+    assert len(kept) == len(accepted)
+    counts: Counter[str] = Counter(row["status"] for row in kept)
     print(f"accepted {count}, in the journal {len(kept)}: {dict(counts)}")
     return counts
 
