@@ -102,6 +102,10 @@ fuzz: ## Fuzz the validator and the executor of programs for five minutes (clang
 fuzz-short: ## The same for one minute
 	@$(MAKE) --no-print-directory -C cffi_build fuzz FUZZ_SECONDS=60
 
+.PHONY: api-fuzz
+api-fuzz: build ## Schemathesis over the OpenAPI document of running processes (MXRC_FUZZ_EXAMPLES: a longer run)
+	@$(PYTEST) tests/stress/test_api_fuzz.py -s $(ARGS)
+
 .PHONY: test-c
 test-c: venv ## C tests of the core without Python: gcc, clang, ASan, UBSan, TSan
 	@flock build/test-c.lock bash -euc '\

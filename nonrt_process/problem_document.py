@@ -9,6 +9,8 @@ from typing import Any, Final
 import orjson
 from starlette.responses import Response
 
+from nonrt_process.interfaces import Problem
+
 MEDIA_TYPE: Final = "application/problem+json"
 
 
@@ -44,3 +46,11 @@ def phrase(status: int) -> str:
         return http.HTTPStatus(status).phrase
     except ValueError:
         return "Error"
+
+
+def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route that raises these."""
+    titles: dict[int | str, list[str]] = {}
+    for problem in problems:
+        titles.setdefault(problem.status, []).append(problem.title)
+    return {status: {"description": "; ".join(words)} for status, words in titles.items()}

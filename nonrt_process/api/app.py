@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp
 
 from nonrt_process.api.guards import Guards
-from nonrt_process.api.problems import ProblemDocument, install
+from nonrt_process.api.openapi import allowed_methods, document
+from nonrt_process.api.problems import install
 from nonrt_process.api.tracing import Tracing
 from nonrt_process.context import Context
 from nonrt_process.interfaces import ServerTracer
-from nonrt_process.problem_document import MEDIA_TYPE
 from shared.trace_context import sampling_threshold
 from shared.version import package_version
 
@@ -26,7 +25,6 @@ PAGE_POLICY = (
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 _TASK_PATHS = "/api/v1/task"
-_CHANGES = ("post", "put", "delete", "patch")
 
 
 def make_app(context: Context, routers: Iterable[APIRouter]) -> ASGIApp:
@@ -39,7 +37,7 @@ def make_app(context: Context, routers: Iterable[APIRouter]) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
     )
-    install(app)
+    install(app, lambda path: allowed_methods(app, path))
     for router in routers:
         app.include_router(router)
     page = PAGE.read_text(encoding="utf-8")
@@ -48,7 +46,7 @@ def make_app(context: Context, routers: Iterable[APIRouter]) -> ASGIApp:
     async def operators_page() -> HTMLResponse:
         return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})
 
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
 
     def api() -> Any:
         return context.config.current.api
@@ -69,35 +67,3 @@ def make_app(context: Context, routers: Iterable[APIRouter]) -> ASGIApp:
         app, own_hosts=own_hosts, token=token, max_bytes=lambda: api().max_request_bytes
     )
     return Tracing(guarded, tracer=lambda: context.get(ServerTracer), threshold=threshold)
-
-
-def _document(app: FastAPI) -> dict[str, Any]:
-    """OpenAPI with the errors as they are: problem documents, and those of the guards."""
-    if app.openapi_schema is not None:
-        return app.openapi_schema
-    document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=app.routes
-    )
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    schemas["Problem"] = ProblemDocument.model_json_schema()
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for methods in document.get("paths", {}).values():
-        for method, operation in methods.items():
-            responses = operation.setdefault("responses", {})
-            if "422" in responses:
-                responses["422"] = {"description": "Invalid request", "content": content}
-            if method in _CHANGES:
-                for status, words in (
-                    ("401", "No token, or a wrong one"),
-                    ("403", "Host or origin is not this service's"),
-                    ("413", "Body too large"),
-                    ("415", "Not application/json"),
-                ):
-                    responses.setdefault(status, {"description": words, "content": content})
-            responses.setdefault("default", {"description": "Problem", "content": content})
-    schemes = document["components"].setdefault("securitySchemes", {})
-    schemes["bearer"] = {"type": "http", "scheme": "bearer"}
-    app.openapi_schema = document
-    return document

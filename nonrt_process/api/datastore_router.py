@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 
 from nonrt_process.context import Context
 from nonrt_process.interfaces import Problem, RtAbsent
+from nonrt_process.problem_document import documented
 from nonrt_process.process_info import rfc3339
 from shared.anchors import Anchors
 from shared.datastore import DataStore, DataStoreError, Key, NotWriter, UnknownKey, ValueRefused
@@ -152,12 +153,16 @@ def make_router(context: Context) -> APIRouter:
         """All keys with their values."""
         return {"keys": store.entries()}
 
-    @router.get("/{key}", response_model=Entry)
+    @router.get("/{key}", response_model=Entry, responses=documented(UnknownKeyProblem))
     def read_key(key: KeyName) -> dict[str, Any]:
         """One key."""
         return store.entry(key)
 
-    @router.put("/{key}", response_model=Entry)
+    @router.put(
+        "/{key}",
+        response_model=Entry,
+        responses=documented(UnknownKeyProblem, NotWriterProblem),
+    )
     def write_key(key: KeyName, body: NewValue) -> dict[str, Any]:
         """Write a key whose writer is nonrt; 422 says what is allowed."""
         store.write(key, body.value)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from nonrt_process.context import Context
 from nonrt_process.interfaces import Problem, RtAbsent, RtNoReply
+from nonrt_process.problem_document import documented
 from shared.documents import admin_answered, read_member_document, write_admin_request
 from shared.enums import Role, name_of
 from shared.segment import Segment, process_alive
@@ -65,7 +66,11 @@ def make_router(context: Context) -> APIRouter:
         """The attached RT processes and their roles."""
         return rt_processes(_segment(context), context.clock.monotonic_ns())
 
-    @router.post("/failover", response_model=HandedOver)
+    @router.post(
+        "/failover",
+        response_model=HandedOver,
+        responses=documented(NoStandby, HandOverRefused, RtNoReply),
+    )
     def failover(body: HandOver) -> dict[str, Any]:
         """Hand over to a STANDBY between two cycles; 409 when there is none."""
         with one_at_a_time:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from fastapi import APIRouter
 
 from nonrt_process.context import Context
-from nonrt_process.interfaces import RuntimePlacement
+from nonrt_process.interfaces import NotKept, RuntimePlacement
+from nonrt_process.problem_document import documented
 
 Section = Literal[
     "cpu_affinity", "numa_binding", "rt_schedule", "failover_policy", "logging", "tracing_config"
@@ -26,7 +27,7 @@ def make_router(context: Context) -> APIRouter:
         """What is laid over the files at every start: a merge patch (RFC 7396) by file stem."""
         return placement().changed()
 
-    @router.delete("/{section}")
+    @router.delete("/{section}", responses=documented(NotKept))
     def reset(section: Section) -> dict[str, dict[str, Any]]:
         """Back to what the file says, at once and for the next start; answers with what is left."""
         placement().reset(section)

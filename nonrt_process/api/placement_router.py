@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 
 from nonrt_process.context import Context
-from nonrt_process.interfaces import PROCESSES, ProcessName, RuntimePlacement
+from nonrt_process.interfaces import PROCESSES, NotKept, ProcessName, RuntimePlacement
+from nonrt_process.problem_document import documented
 
 Patch = Annotated[
     dict[ProcessName, dict[str, Any]],
@@ -33,7 +34,7 @@ def make_router(context: Context) -> APIRouter:
         """CPUs, policy and isolation of each process: configured, and in force."""
         return shown("cpu_affinity")
 
-    @router.put("/affinity")
+    @router.put("/affinity", responses=documented(NotKept))
     def set_affinity(body: Patch) -> dict[str, Any]:
         """Change them; in force when this answers, and after a restart. Refused as a whole."""
         placement().change({"cpu_affinity": body})
@@ -44,7 +45,7 @@ def make_router(context: Context) -> APIRouter:
         """Memory policy of each process: configured, and in force with the measured local share."""
         return shown("numa_binding")
 
-    @router.put("/numa")
+    @router.put("/numa", responses=documented(NotKept))
     def set_numa(body: Patch) -> dict[str, Any]:
         """Change it; pages that are allocated move outside of RUNNING if migrate_pages is true."""
         placement().change({"numa_binding": body})

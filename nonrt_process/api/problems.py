@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -48,17 +48,6 @@ _DETAILS = {
 }
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    title = phrase(error.status_code)
-    detail = str(error.detail)
-    if detail in ("", title):
-        detail = _DETAILS.get(error.status_code, title)
-    return problem_response(
-        error.status_code, title, detail, request.url.path, headers=error.headers
-    )
-
-
 def _invalid(error: Mapping[str, Any]) -> dict[str, str]:
     if error["type"] == "json_invalid":
         reason = error.get("ctx", {}).get("error", "cannot be parsed")
@@ -86,9 +75,22 @@ async def _on_fault(request: Request, error: Exception) -> Response:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Answer every kind of error with a problem document."""
+def install(app: FastAPI, allowed: Callable[[str], str]) -> None:
+    """Answer every kind of error with a problem document. allowed: methods that a path knows."""
+
+    async def on_http_exception(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        status, path = error.status_code, request.url.path
+        title = phrase(status)
+        detail = str(error.detail)
+        if detail in ("", title):
+            detail = _DETAILS.get(status, title)
+        headers = dict(error.headers or {})
+        if status == 405:  # Starlette names the methods of one route only
+            headers["Allow"] = allowed(path)
+        return problem_response(status, title, detail, path, headers=headers)
+
     app.add_exception_handler(Problem, _on_problem)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(Exception, _on_fault)

@@ -8,7 +8,17 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from nonrt_process.context import Context
-from nonrt_process.interfaces import CommandPort, RtAbsent, RtStatistics, TaskService, current_trace
+from nonrt_process.interfaces import (
+    CommandPort,
+    QueueFull,
+    Refused,
+    RtAbsent,
+    RtNoReply,
+    RtStatistics,
+    TaskService,
+    current_trace,
+)
+from nonrt_process.problem_document import documented
 from nonrt_process.rt_view import read_rt
 from shared.enums import Role, RtEvent, RtState, SafeCause, name_of
 
@@ -78,7 +88,11 @@ def make_router(context: Context) -> APIRouter:
         """State, timing, axes and tasks of the RT process."""
         return read_status(context)
 
-    @router.post("/rt/{event}", response_model=EventAnswer)
+    @router.post(
+        "/rt/{event}",
+        response_model=EventAnswer,
+        responses=documented(Refused, QueueFull, RtNoReply),
+    )
     def rt_event(event: RtEventName, request: Request) -> dict[str, Any]:
         """Send a state event and wait for RT's answer; 409 when the state does not allow it."""
         number = _EVENTS[event]

@@ -9,7 +9,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from nonrt_process.context import Context
-from nonrt_process.interfaces import ProcessName, RuntimeSettings
+from nonrt_process.interfaces import NotKept, ProcessName, RuntimeSettings
+from nonrt_process.problem_document import documented
 from shared.config.models.logging import Level
 
 MAX_MINUTES = 7 * 24 * 60
@@ -90,7 +91,7 @@ def make_router(context: Context) -> APIRouter:
         """Levels in force."""
         return settings().log_levels()
 
-    @router.put("/log-level", response_model=LogLevels)
+    @router.put("/log-level", response_model=LogLevels, responses=documented(NotKept))
     def set_log_level(body: LogLevelChange) -> dict[str, Any]:
         """Change levels, lasting or for some minutes; RT follows in its next cycle."""
         level, entries = body.level, dict(body.loggers)
@@ -105,7 +106,7 @@ def make_router(context: Context) -> APIRouter:
         """Rates in force."""
         return settings().sampling()
 
-    @router.put("/tracing/sampling", response_model=Sampling)
+    @router.put("/tracing/sampling", response_model=Sampling, responses=documented(NotKept))
     def set_sampling(body: SamplingChange) -> dict[str, Any]:
         """Change rates; RT follows in its next cycle."""
         settings().set_sampling(body.model_dump(exclude_none=True))

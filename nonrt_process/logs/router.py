@@ -27,7 +27,7 @@ class LogPage(BaseModel):
     logs: list[dict[str, Any]] = Field(description="ECS documents as in the files")
 
 
-Seconds = Annotated[float | None, Query(ge=0, description="Seconds since 1970, UTC")]
+Seconds = Annotated[float | None, Query(ge=0, le=9e9, description="Seconds since 1970, UTC")]
 Word = Annotated[str | None, Query(max_length=1000)]
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
 from nonrt_process.interfaces import Problem
+from nonrt_process.problem_document import documented
 from nonrt_process.traces import views
 from nonrt_process.traces.archive import Archive, Summary
 from shared.sqlite_store import StoreError
@@ -71,7 +72,7 @@ def make_router(archive: Archive) -> APIRouter:
             raise StoreUnavailable(str(problem)) from problem
         return {"traces": [_summary(one) for one in found]}
 
-    @router.get("/{trace_id}")
+    @router.get("/{trace_id}", responses=documented(UnknownTrace))
     def trace(
         trace_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")],
         form: Annotated[Literal["spans", "otlp-json"], Query(alias="format")] = "spans",

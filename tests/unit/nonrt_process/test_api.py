@@ -441,7 +441,7 @@ def test_openapi_says_what_is_so(api: Api) -> None:
     assert {"/health", "/api/v1/rt/{event}", "/api/v1/datastore/{key}"} <= set(paths)
     assert "HTTPValidationError" not in str(document)
     responses = paths["/api/v1/log-level"]["put"]["responses"]
-    assert {"200", "401", "403", "413", "415", "422", "default"} <= set(responses)
+    assert {"200", "401", "403", "413", "415", "422", "431"} <= set(responses)
     reference = responses["422"]["content"]["application/problem+json"]["schema"]["$ref"]
     assert reference.rpartition("/")[2] in document["components"]["schemas"]
 
