@@ -7,7 +7,7 @@ import secrets
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,8 +29,17 @@ class Running:
 
 
 @contextmanager
-def running(*, period_us: int = 1000, nonrt: bool = False) -> Iterator[Running]:
-    """mxrc-rt (and mxrc-nonrt), with mxrc's own configuration but for the period.
+def running(
+    *,
+    period_us: int = 1000,
+    nonrt: bool = False,
+    settings: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+) -> Iterator[Running]:
+    """mxrc-rt (and mxrc-nonrt), with mxrc's own configuration but for the period and `settings`.
+
+    settings: MXRC_... by name. prefix: a command that ends in executing what follows it; mxrc-rt
+    is started behind it.
 
     Raises:
         MxrcError: they do not start; with what they said.
@@ -47,14 +56,13 @@ def running(*, period_us: int = 1000, nonrt: bool = False) -> Iterator[Running]:
         }
         for one in ("RUN", "LOG", "CHECKPOINT", "DATA"):
             environ[f"MXRC_INSTANCE__{one}_DIR"] = str(folder / one.lower())
+        environ |= settings or {}
         output = folder / "output"
         started: list[subprocess.Popen[bytes]] = []
 
-        def start(script: str, module: str) -> subprocess.Popen[bytes]:
+        def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
             with output.open("ab") as file:
-                process = subprocess.Popen(
-                    program(script, module), env=environ, stdout=file, stderr=file
-                )
+                process = subprocess.Popen(command, env=environ, stdout=file, stderr=file)
             started.append(process)
             return process
 
@@ -62,11 +70,11 @@ def running(*, period_us: int = 1000, nonrt: bool = False) -> Iterator[Running]:
             return output.read_text(errors="replace").strip()[-500:]
 
         try:
-            rt = start("mxrc-rt", "rt_process")
+            rt = start([*prefix, *program("mxrc-rt", "rt_process")])
             segment = _wait(lambda: _cycling(instance, rt, 0), said)
             other = None
             if nonrt:
-                other = start("mxrc-nonrt", "nonrt_process")
+                other = start(program("mxrc-nonrt", "nonrt_process"))
                 _wait(lambda: bool(segment.nonrt_status.ready) or None, said)
             yield Running(segment, rt.pid, None if other is None else other.pid, environ)
         finally:
