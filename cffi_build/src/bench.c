@@ -192,3 +192,14 @@ int mxrc_bench_ring_trips(struct mxrc_ring *mine, const struct mxrc_ring *other,
     }
     return 0;
 }
+
+uint64_t mxrc_bench_chase(const void *first, uint64_t hops)
+{
+    const void *at = first;
+    uint64_t start = mxrc_now_ns();
+    for (uint64_t i = 0; i < hops; i++) {
+        at = *(const void *const *)at;
+        __asm__ __volatile__("" : "+r"(at)); /* the chain is not to be folded away */
+    }
+    return mxrc_now_ns() - start;
+}

@@ -70,8 +70,9 @@ static void under_position(const struct simulated *self, struct plant *plant, ui
     plant->velocity[i] = (plant->velocity[i] - w * slope * t) * decay;
 }
 
-/* The velocity goes to u / b with the rate k = b / J; expm1 keeps the digits when k t is small. */
-static void under_effort(const struct simulated *self, struct plant *plant, uint32_t i, double t)
+/* The velocity goes to u / b with the rate k = b / J. share: 1 - exp(-k t), of the way that it goes in t. */
+static void under_effort(const struct simulated *self, struct plant *plant, uint32_t i, double t,
+                         double share)
 {
     double u = plant->command[i], v = plant->velocity[i];
     if (self->damping == 0) {
@@ -81,7 +82,6 @@ static void under_effort(const struct simulated *self, struct plant *plant, uint
     }
     double k = self->damping / self->inertia;
     double end = u / self->damping;
-    double share = -expm1(-k * t);
     plant->velocity[i] = v + (end - v) * share;
     plant->position[i] += end * t + (v - end) * share / k;
 }
@@ -103,10 +103,13 @@ static int simulated_read(void *instance, void *state, uint64_t time_ns,
     if (plant->time_ns && time_ns > plant->time_ns)
         t = (double)(time_ns - plant->time_ns) * 1e-9;
     plant->time_ns = time_ns;
-    double decay = exp(-self->frequency * t);
+    /* The same for every axis; expm1 keeps the digits when k t is small. Each of the two is used with one kind of command. */
+    int effort = plant->command_kind == MXRC_LAW_EFFORT;
+    double decay = effort ? 0 : exp(-self->frequency * t);
+    double share = effort ? -expm1(-self->damping / self->inertia * t) : 0;
     for (uint32_t i = 0; i < self->axes; i++) {
-        if (plant->command_kind == MXRC_LAW_EFFORT)
-            under_effort(self, plant, i, t);
+        if (effort)
+            under_effort(self, plant, i, t, share);
         else
             under_position(self, plant, i, t, decay);
         inputs->position[i] = plant->position[i];

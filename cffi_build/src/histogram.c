@@ -9,19 +9,27 @@
 
 _Static_assert(LAST_BUCKET < MXRC_HISTOGRAM_BUCKETS, "every index has a bucket");
 
+/* Units written out: a division by a constant is a multiplication, by a variable some 30 cycles, eight times in a cycle. */
+#define DECADE(number, unit)                                                                       \
+    if (value < (unit)*100ull)                                                                     \
+    return FINE + (number)*PER_DECADE + (uint32_t)(value / (unit)) - 10
+
 uint32_t mxrc_histogram_index(uint64_t ns)
 {
     if (ns <= FINE) {
         return ns > 0 ? (uint32_t)ns - 1 : 0;
     }
     uint64_t value = ns - 1;
-    uint64_t unit = 10;
-    for (uint32_t decade = 0; decade < DECADES; decade++) {
-        if (value < unit * 100) {
-            return FINE + decade * PER_DECADE + (uint32_t)(value / unit) - 10;
-        }
-        unit *= 10;
-    }
+    DECADE(0, 10ull);
+    DECADE(1, 100ull);
+    DECADE(2, 1000ull);
+    DECADE(3, 10000ull);
+    DECADE(4, 100000ull);
+    DECADE(5, 1000000ull);
+    DECADE(6, 10000000ull);
+    DECADE(7, 100000000ull);
+    DECADE(8, 1000000000ull);
+    _Static_assert(DECADES == 9, "all of them");
     return LAST_BUCKET;
 }
 

@@ -103,9 +103,13 @@ static const struct mxrc_section axes = {
 static uint32_t tasks_save(const struct mxrc_exec *exec, void *out)
 {
     struct mxrc_task_state *to = out;
-    for (uint32_t i = 0; exec->active_tasks && i < MXRC_TASKS; i++)
-        if (exec->task[i].execution_id)
-            *to++ = exec->task[i];
+    uint32_t left = exec->active_tasks;
+    for (uint32_t i = 0; left > 0 && i < MXRC_TASKS; i++) {
+        if (!exec->task[i].execution_id)
+            continue;
+        *to++ = exec->task[i];
+        left--;
+    }
     return (uint32_t)((uint8_t *)to - (uint8_t *)out);
 }
 

@@ -138,9 +138,14 @@ void mxrc_tasks_step(struct mxrc_exec *exec)
     if (exec->state != MXRC_STATE_RUNNING || exec->active_tasks == 0)
         return;
     exec->task_asks_safe = 0;
-    for (uint32_t i = 0; i < MXRC_TASKS; i++) {
+    /* Places behind the last task in use are not looked at: each is a cold cache line. */
+    uint32_t left = exec->active_tasks;
+    for (uint32_t i = 0; left > 0 && i < MXRC_TASKS; i++) {
         struct mxrc_task_state *task = &exec->task[i];
-        if (task->execution_id && !task->paused)
+        if (!task->execution_id)
+            continue;
+        left--;
+        if (!task->paused)
             run_task(exec, task);
     }
     if (exec->task_asks_safe)

@@ -189,6 +189,15 @@ def test_the_wrong_node_raises_the_alarm_and_migration_mends_it(results: dict[st
     assert not any("are not on node 1" in one for one in found["after"]["document"]["degraded"])
 
 
+def test_memory_is_measured_from_and_on_both_nodes(results: dict[str, Any]) -> None:
+    found = of(results, "numa_latency")
+    assert found["skipped"] == []
+    assert found["figures"] == ["numa_local", "numa_remote", "numa_ratio"]
+    pairs = {(one["cpu_node"], one["memory_node"]) for one in found["runs"]}
+    assert pairs == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    assert all(one["pages_there_percent"] == 100 and one["ns"] > 0 for one in found["runs"])
+
+
 def test_a_node_that_does_not_exist_is_refused(results: dict[str, Any]) -> None:
     for check, words in (("wrong_node", "must be a NUMA node"), ("wrong_hint", "CPU of node 1")):
         refused = of(results, check)

@@ -27,3 +27,6 @@ int mxrc_bench_word_trips(uint64_t *mine, const uint64_t *other, int serves, uin
                           uint64_t burst, uint64_t *ns);
 int mxrc_bench_ring_trips(struct mxrc_ring *mine, const struct mxrc_ring *other, uint64_t cursor,
                           int serves, uint64_t count, uint64_t burst, uint64_t *ns);
+
+/* Follows pointers from `first` on, each load dependent on the one before: ns of the whole. */
+uint64_t mxrc_bench_chase(const void *first, uint64_t hops);

@@ -286,6 +286,14 @@ def hotplug() -> dict[str, Any]:
     return {**found, **rt.end()}
 
 
+def numa_latency() -> dict[str, Any]:
+    """Every node's CPU with every node's memory; emulated, so only where the pages are is real."""
+    from shared.bench.numa import latencies
+
+    figures, runs, skipped = latencies(size=4 << 20, hops=1 << 14, rounds=1)
+    return {"figures": [one.key for one in figures], "runs": runs, "skipped": skipped}
+
+
 CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "isolated": isolated,
     "not_isolated": not_isolated,
@@ -296,6 +304,7 @@ CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "interleave": policy("INTERLEAVE"),
     "migration": migration,
     "no_migration_while_running": no_migration_while_running,
+    "numa_latency": numa_latency,
     "wrong_node": wrong_node,
     "wrong_hint": wrong_hint,
     "limit_rtprio": limit_rtprio,
