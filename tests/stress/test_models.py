@@ -17,6 +17,7 @@ RIGHT = [
     ("ring", ("-DREADERS=2", "-DRECORDS=2")),
     ("generation", ()),
     ("fence", ()),
+    ("state_block", ()),
 ]
 WRONG = [
     ("ring", "NO_WRITER_FENCE"),
@@ -31,6 +32,14 @@ WRONG = [
     ("fence", "ONE_BUFFER"),
     ("fence", "NAMED_BUFFER"),
     ("fence", "ONE_LOOK"),
+    ("lease", "CHECK_THEN_ACT"),
+    ("lease", "NO_EPOCH"),
+    ("lease", "TOUCH_BEFORE"),
+    ("lease", "REPLACEABLE_LOCK"),
+    ("state_block", "ONE_BLOCK"),
+    ("state_block", "NO_SEQUENCE"),
+    ("state_block", "TAIL_FIRST"),
+    ("state_block", "BEFORE_MUTEX"),
 ]
 
 
@@ -60,6 +69,11 @@ def errors(model: str, options: tuple[str, ...], folder: Path) -> int:
 @pytest.mark.parametrize(("model", "options"), RIGHT)
 def test_model_holds(model: str, options: tuple[str, ...], tmp_path: Path) -> None:
     assert errors(model, options, tmp_path) == 0
+
+
+def test_model_of_the_lease_holds(tmp_path: Path) -> None:
+    """Three million states: some ten seconds."""
+    assert errors("lease", (), tmp_path) == 0
 
 
 @pytest.mark.short
