@@ -62,11 +62,15 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of the directory. handle: its index. definition: as in datastore.json, but default."""
+    """A key of the directory. handle: its index. definition: as in datastore.json, but default.
+
+    cell: its index among the cells of the side that writes it.
+    """
 
     handle: int
     type: DataType
     definition: DataStoreKey
+    cell: int = 0
 
     @property
     def name(self) -> str:
@@ -248,7 +252,7 @@ def _key(row: Any, handle: int) -> Key:
         min=_bound(row.minimum, kind) if number else None,
         max=_bound(row.maximum, kind) if number else None,
     )
-    return Key(handle, kind, definition)
+    return Key(handle, kind, definition, int(row.cell))
 
 
 def _bound(value: float, kind: DataType) -> int | float | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from starlette.responses import Response
 
+from nonrt_process.api.datastore_watch import Watch
+from nonrt_process.api.event_stream import MEDIA_TYPE, EventStream, Streams
 from nonrt_process.context import Context
 from nonrt_process.interfaces import Problem, RtAbsent
 from nonrt_process.problem_document import documented
@@ -41,6 +44,12 @@ class UnreadableProblem(Problem):
     """Its writer died in the middle of a write."""
 
     status, title = 503, "Value cannot be read now"
+
+
+class TooManyStreams(Problem):
+    """Every place is taken."""
+
+    status, title = 503, "Too many streams"
 
 
 class NewValue(BaseModel):
@@ -100,6 +109,17 @@ class StoreOfGeneration:
         except DataStoreError as error:
             raise UnreadableProblem(str(error)) from error
 
+    def check_names(self, names: list[str]) -> None:
+        """Raises UnknownKeyProblem; what cannot be known without RT is not refused."""
+        if self._context.segment is None:
+            return
+        store, _ = self._open()
+        for name in names:
+            try:
+                store.key(name)
+            except UnknownKey as error:
+                raise UnknownKeyProblem(str(error)) from error
+
     def write(self, name: str, value: Any) -> None:
         """Write a key of this side."""
         store, _ = self._open()
@@ -143,8 +163,21 @@ def _entry(store: DataStore, anchors: Anchors, key: Key) -> dict[str, Any]:
     }
 
 
-def make_router(context: Context) -> APIRouter:
-    """GET /api/v1/datastore, GET and PUT /api/v1/datastore/{key}."""
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": (
+            "Server-sent events without an end: `change` {key, value, type, unit, written, "
+            "skipped}, `absent` while RT does not run, `end` with the reason"
+        ),
+        "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+    },
+    404: {"description": "Unknown key"},
+    503: {"description": "Too many streams; Retry-After"},
+}
+
+
+def make_router(context: Context, streams: Streams) -> APIRouter:
+    """GET /api/v1/datastore and .../stream, GET and PUT /api/v1/datastore/{key}."""
     router = APIRouter(prefix="/api/v1/datastore", tags=["data store"])
     store = StoreOfGeneration(context)
 
@@ -152,6 +185,29 @@ def make_router(context: Context) -> APIRouter:
     def list_keys() -> dict[str, Any]:
         """All keys with their values."""
         return {"keys": store.entries()}
+
+    @router.get("/stream", response_class=Response, responses=_STREAM)
+    async def watch_keys(
+        keys: Annotated[
+            str, Query(max_length=16_384, description="Names, separated by commas; none: all")
+        ] = "",
+        interval_ms: Annotated[int, Query(ge=50, le=60_000, description="Between two looks")] = 100,
+        max_events: Annotated[
+            int, Query(ge=0, le=1 << 31, description="End after so many; 0: go on")
+        ] = 0,
+    ) -> EventStream:
+        """Values as they change, the first look gives all; `skipped` writes are left out."""
+        names = [name.strip() for name in keys.split(",") if name.strip()]
+        store.check_names(names)
+        if streams.full():
+            raise TooManyStreams(
+                f"{streams.open} streams are open, there is room for no more: end one",
+                headers={"Retry-After": "5"},
+            )
+        watch = Watch(context, frozenset(names))
+        return EventStream(
+            streams, watch.look, context.stopping.is_set, interval_ms / 1000, max_events
+        )
 
     @router.get("/{key}", response_model=Entry, responses=documented(UnknownKeyProblem))
     def read_key(key: KeyName) -> dict[str, Any]:

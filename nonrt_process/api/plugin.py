@@ -11,6 +11,7 @@ from nonrt_process.api import (
     settings_router,
 )
 from nonrt_process.api.app import make_app
+from nonrt_process.api.event_stream import StreamMetrics, Streams
 from nonrt_process.context import Context
 from nonrt_process.endpoints import http_url
 from nonrt_process.http_server import HttpServer, ServerCheck, bind
@@ -24,17 +25,19 @@ class ApiPlugin(Plugin):
     """Serves HTTP on host, port of api.json."""
 
     def __init__(self, context: Context) -> None:
+        streams = Streams(context.log.getChild("api"))
         super().__init__(
             "api",
             routers=[
                 handover_router.make_router(context),  # before /rt/{event}
                 rt_router.make_router(context),
-                datastore_router.make_router(context),
+                datastore_router.make_router(context, streams),
                 settings_router.make_router(context),
                 placement_router.make_router(context),
                 overrides_router.make_router(context),
             ],
             health_checks=[ServerCheck("http_server", self._alive)],
+            metrics=[StreamMetrics(streams)],
         )
         self._context = context
         self._server: HttpServer | None = None

@@ -68,25 +68,32 @@ class Tracing:
         answer[REQUEST_ID] = _request_id(scope["headers"])
         token = request_id.set(answer[REQUEST_ID])
         status = 500
+        ended = False
 
         async def add_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, ended
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [
                     *message.get("headers", []),
                     *((key.encode(), value.encode("latin-1")) for key, value in answer.items()),
                 ]
+                if _is_stream(message):
+                    # It may go on for hours: what is measured is the time to its begin.
+                    ended = True
+                    span.end(_route(scope), status)
             await send(message)
 
         try:
             await self._app(scope, receive, add_headers)
         except BaseException as error:
-            span.end(_route(scope), 500, error)
+            if not ended:
+                span.end(_route(scope), 500, error)
             raise
         finally:
             request_id.reset(token)
-        span.end(_route(scope), status)
+        if not ended:
+            span.end(_route(scope), status)
 
     def _start(self, scope: Scope, carried: Propagated) -> ServerSpan:
         tracer = None if scope["path"].startswith(_UNTRACED) else self._tracer()
@@ -112,6 +119,13 @@ class Tracing:
             attributes,
             format_tracestate(carried.tracestate),
         )
+
+
+def _is_stream(start: Message) -> bool:
+    return any(
+        name == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in start["headers"]
+    )
 
 
 def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:

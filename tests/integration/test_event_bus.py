@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from nonrt_process.api.event_stream import MAX_STREAMS
 from shared.trace_context import format_traceparent
 from tests.helpers import ROOT, unique_instance
 from tests.integration.test_end_to_end import TASK, Collector, Span, new_trace, newest_checkpoint
@@ -210,6 +213,65 @@ def test_an_event_that_nobody_wants_is_refused(cell: tuple[Place, NonRt, Collect
     _, nonrt, _ = cell
     assert nonrt.request("POST", "/api/v1/events/nobody", json={}).status_code == 409
     assert nonrt.request("POST", "/api/v1/events/no%20name", json={}).status_code == 422
+
+
+def lines_of(response: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Events of a stream."""
+    name = ""
+    for line in response.iter_lines():
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))
+
+
+def test_changes_of_the_data_store_are_streamed(cell: tuple[Place, NonRt, Collector]) -> None:
+    _, nonrt, _ = cell
+    url = nonrt.urls()["http"] + "/api/v1/datastore/stream"
+    key = next(
+        one for one in nonrt.get("/api/v1/datastore").json()["keys"]
+        if one["writer"] == "nonrt" and one["type"] == "double"
+    )  # fmt: skip
+    path = f"/api/v1/datastore/{key['key']}"
+    low, high = key["min"] or 0.0, key["max"] or 1.0
+    with ExitStack() as stack:
+        client = stack.enter_context(httpx.Client(timeout=20))
+        asked = {"keys": key["key"], "interval_ms": "50"}
+        response = stack.enter_context(client.stream("GET", url, params=asked))
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        events = lines_of(response)
+        name, first = next(events)
+        assert (name, first["value"], first["type"]) == ("change", key["value"], "double")
+        for value in (low, (low + high) / 2):
+            assert nonrt.request("PUT", path, json={"value": value}).status_code == 200
+            name, change = next(events)
+            assert (name, change["key"], change["value"]) == ("change", key["key"], value)
+            assert change["skipped"] == 0
+        # More of them than there is room for; the others and the rest of the API go on.
+        others = [
+            stack.enter_context(client.stream("GET", url, params={"interval_ms": "60000"}))
+            for _ in range(MAX_STREAMS)
+        ]
+        assert [one.status_code for one in others] == [200] * (MAX_STREAMS - 1) + [503]
+        assert others[-1].headers["retry-after"] == "5"
+        assert others[-1].headers["content-type"] == "application/problem+json"
+        assert nonrt.get("/health").status_code == 200
+        assert f'mxrc_http_streams{{process="non_rt_process"}} {MAX_STREAMS:.1f}' in nonrt.metrics()
+        # The request was measured to where the stream began.
+        count = "mxrc_http_request_duration_seconds_count{"
+        assert any(
+            line.startswith(count) and "/api/v1/datastore/stream" in line
+            for line in nonrt.metrics().splitlines()
+        )
+
+    def free() -> bool:
+        return 'mxrc_http_streams{process="non_rt_process"} 0.0' in nonrt.metrics()
+
+    wait_for(free, "the places to be free")
+    assert nonrt.get("/api/v1/datastore/stream", params={"keys": "no.key"}).status_code == 404
+    answer = nonrt.get("/api/v1/datastore/stream", params={"max_events": 1})
+    assert answer.text.count("event: change") == 1
 
 
 @pytest.mark.parametrize(
