@@ -130,8 +130,9 @@ def create_from_file(context: Context, path: Path) -> Plugin:
     except Refused:
         raise
     except Exception as error:
+        reason = " ".join(str(error).split())
         raise Refused(
-            f"{where}: {path}{_line_of(error, path)}: {type(error).__name__}: {error}"
+            f"{where}: {path}{_line_of(error, path)}: {type(error).__name__}: {reason}"
         ) from error
     if not isinstance(plugin, Plugin):
         raise Refused(f"{where}: {path}: create(context) must return a Plugin, not {plugin!r:.80}")

@@ -13,11 +13,14 @@ import httpx
 import pytest
 
 from nonrt_process.api.event_stream import MAX_STREAMS
+from shared.enums import EventKind, RegionId
+from shared.ring import RingReader
+from shared.segment import Segment
 from shared.trace_context import format_traceparent
 from tests.helpers import ROOT, unique_instance
 from tests.integration.test_end_to_end import TASK, Collector, Span, new_trace, newest_checkpoint
 from tests.integration.test_nonrt_process import ANY_TIMING, JSON, SERVING, NonRt, started_nonrt
-from tests.processes import Place, started_rt, wait_for
+from tests.processes import Place, kill, started_rt, wait_for
 
 EXAMPLE = ROOT / "examples" / "plugins" / "part_vision.py"
 HOLDING = '''
@@ -46,9 +49,13 @@ def create(context):
 '''
 
 
-def ask_and_wait(place: Place, task_id: str, ask: str, wait_on: str, least: float) -> None:
+def ask_and_wait(
+    place: Place, task_id: str, ask: str, wait_on: str, least: float, delay_s: float = 0
+) -> None:
     """A task that publishes `ask` with 1, 2.5 and waits for `wait_on` with at least a value."""
-    actions = [
+    delay = {"name": "first", "type": "wait", "parameters": {"duration_s": delay_s}}
+    actions: list[dict[str, Any]] = [
+        *([delay] if delay_s else []),
         {"name": "ask", "type": "emit_event", "parameters": {"topic": ask, "values": [1, 2.5]}},
         {
             "name": "await",
@@ -274,23 +281,54 @@ def test_changes_of_the_data_store_are_streamed(cell: tuple[Place, NonRt, Collec
     assert answer.text.count("event: change") == 1
 
 
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ("def create(context:\n", "broken.py, line 1: SyntaxError"),
-        ("x = 1\n\nraise OSError('no camera')\n", "broken.py, line 3: OSError: no camera"),
-        ("def create(context):\n    return 5\n", "create(context) must return a Plugin, not 5"),
-        ("", "AttributeError"),
-    ],
-)
-def test_a_plugin_that_fails_stops_the_start(tmp_path: Path, source: str, words: str) -> None:
+def events_of_rt(segment: Segment) -> int:
+    """Events of tasks in the rings."""
+    rings = (RingReader(segment, RegionId.LANE + lane) for lane in segment.lanes())
+    return sum(int((ring.read(1 << 20).records["kind"] == EventKind.BUS).sum()) for ring in rings)
+
+
+def test_an_event_is_answered_after_the_process_was_killed(tmp_path: Path) -> None:
+    """It was published while the Non-RT process stood still, which then never saw it."""
+    place = Place(unique_instance(), tmp_path)
+    place.environ |= ANY_TIMING | {"MXRC_RT_SCHEDULE__HEARTBEAT_TIMEOUT_MS": "20000"}
+    route = {"name": "gate", "on": "gate.*", "send": "gate.open", "value": 3}
+    (place.config_dir / "event_bus.json").write_text(json.dumps({"routes": [route]}))
+    ask_and_wait(place, "pass_gate", "gate.asked", "gate.open", 3, delay_s=1.0)
+    with started_rt(place), started_nonrt(place) as first:
+        first.wait_for_status(*SERVING)
+        segment = place.segment()
+        assert segment is not None
+        answer = first.request("POST", TASK, json={"task_id": "pass_gate", "mode": "once"})
+        assert answer.status_code == 202, answer.text
+
+        def running() -> bool:
+            return bool(first.get("/api/v1/tasks/pass_gate").json()["status"] == "RUNNING")
+
+        wait_for(running, "the task to run")
+        first.signal(signal.SIGSTOP)
+        before = events_of_rt(segment)
+        wait_for(lambda: events_of_rt(segment) == 1, "the event")
+        kill(first)
+        assert before == 0, "the machine was too slow for this test: the event came before"
+        with started_nonrt(place, name="second") as second:
+
+            def ended() -> dict[str, Any] | None:
+                info: dict[str, Any] = second.get("/api/v1/tasks/pass_gate").json()
+                return info if info["ended_at"] else None
+
+            assert wait_for(ended, "the end of the task")["status"] == "COMPLETED"
+            assert observers(second)["route.gate"]["processed"] == 1
+        segment.detach()
+
+
+def test_a_plugin_that_fails_stops_the_start(tmp_path: Path) -> None:
     place = Place(unique_instance(), tmp_path)
     place.environ |= ANY_TIMING
     file = place.config_dir / "broken.py"
-    file.write_text(source)
+    file.write_text("x = 1\n\nraise OSError('no camera')\n")
     file.chmod(0o640)
     (place.config_dir / "event_bus.json").write_text(json.dumps({"plugins": ["broken.py"]}))
     with started_nonrt(place) as nonrt:
         assert nonrt.wait() == 78
-        assert words in nonrt.output
+        assert "broken.py, line 3: OSError: no camera" in nonrt.output
         assert "Traceback" not in nonrt.output

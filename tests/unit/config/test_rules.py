@@ -26,6 +26,10 @@ def _entry(**fields: Any) -> dict[str, Any]:
     return {"name": "servo", **code, "period_us": 1000, "wcet_us": 100, **fields}
 
 
+def _route(**fields: Any) -> dict[str, Any]:
+    return {"name": "gate", "on": "gate.asked", "send": "gate.open", **fields}
+
+
 def _axis(**fields: Any) -> dict[str, Any]:
     limits = {"position_min": -1, "position_max": 1}
     rates = {"velocity_max": 1, "acceleration_max": 1, "effort_max": 1}
@@ -165,6 +169,22 @@ def _key(**fields: Any) -> dict[str, Any]:
             "entries",
             "at most 65536 slots, not 988027",
         ),
+        (
+            "event_bus",
+            {"routes": [_route(), _route()]},
+            "routes[1].name",
+            "that of no other route",
+        ),
+        (
+            "event_bus",
+            {"routes": [_route(source="any", on="gate.*")]},
+            "routes[0].send",
+            'must not match on ("gate.*")',
+        ),
+        ("event_bus", {"routes": [_route(on="a b")]}, "routes[0].on", "a topic"),
+        ("event_bus", {"routes": [_route(send="x" * 48)]}, "routes[0].send", "at most 47"),
+        ("event_bus", {"queue_length": 0}, "queue_length", "from 1"),
+        ("event_bus", {"plugins": ["vision.so"]}, "plugins[0]", ".py"),
         ("robot", {"axes": []}, "axes", "1 to 8"),
         ("robot", {"axes": [_axis(name=f"a{i}") for i in range(9)]}, "axes", "1 to 8"),
         ("robot", {"axes": [_axis(), _axis()]}, "axes[1].name", "no other axis"),

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse
 
+from nonrt_process import http_protocol
 from nonrt_process.api import event_stream
 from nonrt_process.api.datastore_watch import Watch
 from nonrt_process.api.event_stream import EventStream, Message, Streams
+from nonrt_process.http_server import HttpServer, bind
 from shared.config.models.datastore import DataStoreConfig, DataStoreKey
 from shared.datastore import DataStore, fill_directory
 from shared.segment import Segment
@@ -242,3 +247,53 @@ def test_a_server_that_gives_up_in_the_middle_frees_the_place() -> None:
     with pytest.raises(OSError, match="connection lost"):
         serve(EventStream(streams, Numbers(), lambda: False, 0.001), Client(take))
     assert streams.open == 0
+
+
+# ---- in the real server ----
+
+
+def stalled_client_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, request_timeout_s: float, patience_s: float
+) -> bool:
+    """Whether a stream ends whose client takes nothing; the server answers others meanwhile."""
+    monkeypatch.setattr(event_stream, "SLOW_S", 0.05)
+    monkeypatch.setattr(http_protocol, "REQUEST_TIMEOUT_S", request_timeout_s)
+    streams = Streams(LOG)
+    news = [Message("much", {"text": "x" * 100_000})]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        stream = scope["path"] == "/stream"
+        answer = (
+            EventStream(streams, lambda: news, lambda: False, 0.001)
+            if stream
+            else PlainTextResponse("here")
+        )
+        await answer(scope, receive, send)
+
+    listener = bind("127.0.0.1", 0, fallback=False, what="test", log=LOG)
+    server = HttpServer(app, listener, "test-http")
+    server.start()
+    try:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(server.address)
+            client.sendall(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+            deadline = time.monotonic() + patience_s
+            while not (streams.dropped and not streams.open) and time.monotonic() < deadline:
+                with socket.create_connection(server.address, timeout=20) as other:
+                    other.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    assert other.recv(12) == b"HTTP/1.1 200"
+                time.sleep(0.02)
+            return streams.dropped == 1 and streams.open == 0
+    finally:
+        monkeypatch.setattr(http_protocol, "REQUEST_TIMEOUT_S", 0.1)
+        server.stop()
+
+
+def test_a_client_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stalled_client_is_dropped(monkeypatch, 0.2, 20)
+
+
+def test_without_the_bound_of_the_server_it_would_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wrong variant: so the test before tells one from the other."""
+    assert not stalled_client_is_dropped(monkeypatch, 3600, 1.0)
