@@ -290,10 +290,14 @@ def events_of_rt(segment: Segment) -> int:
 def test_an_event_is_answered_after_the_process_was_killed(tmp_path: Path) -> None:
     """It was published while the Non-RT process stood still, which then never saw it."""
     place = Place(unique_instance(), tmp_path)
-    place.environ |= ANY_TIMING | {"MXRC_RT_SCHEDULE__HEARTBEAT_TIMEOUT_MS": "20000"}
+    place.environ |= ANY_TIMING | {
+        "MXRC_RT_SCHEDULE__HEARTBEAT_TIMEOUT_MS": "20000",
+        # Here the test kills, not the RT process.
+        "MXRC_FAILOVER_POLICY__NON_RT_PROCESS__FAILURE_THRESHOLD": "60",
+    }
     route = {"name": "gate", "on": "gate.*", "send": "gate.open", "value": 3}
     (place.config_dir / "event_bus.json").write_text(json.dumps({"routes": [route]}))
-    ask_and_wait(place, "pass_gate", "gate.asked", "gate.open", 3, delay_s=1.0)
+    ask_and_wait(place, "pass_gate", "gate.asked", "gate.open", 3, delay_s=3.0)
     with started_rt(place), started_nonrt(place) as first:
         first.wait_for_status(*SERVING)
         segment = place.segment()
