@@ -171,8 +171,7 @@ _STREAM: Final[dict[int | str, dict[str, Any]]] = {
         ),
         "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
     },
-    404: {"description": "Unknown key"},
-    503: {"description": "Too many streams; Retry-After"},
+    **documented(UnknownKeyProblem, TooManyStreams),
 }
 
 

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from nonrt_process.interfaces import EventBus, current_trace
+from nonrt_process.interfaces import EventBus, QueueFull, Refused, RtNoReply, current_trace
+from nonrt_process.problem_document import documented
 from shared.config.models.names import NAME_PATTERN
-
-_PROBLEM = {"description": "Problem document"}
 
 
 class NewEvent(BaseModel):
@@ -63,7 +62,7 @@ def make_router(bus: EventBus) -> APIRouter:
     @router.post(
         "/{topic}",
         response_model=DeliveredEvent,
-        responses=dict.fromkeys((409, 429, 503, 504), _PROBLEM),
+        responses=documented(Refused, QueueFull, RtNoReply),
     )
     def publish(
         topic: Annotated[str, Path(pattern=NAME_PATTERN)], body: NewEvent, request: Request
