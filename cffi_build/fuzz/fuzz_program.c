@@ -1,13 +1,17 @@
-/* fuzz_program.c: libFuzzer target of the validator and the executor of programs. An input becomes a program, most of whose
- * fields are near what is valid, and a list of disturbances. What the validator lets pass runs; then must hold, in every cycle:
- * outputs within position, velocity and acceleration limits, a bounded number of events; at the end: it has ended, or is
- * cancelled in one cycle, with no branch left and every span that was begun ended once. */
+/* fuzz_program.c: libFuzzer target of the validator and the executor of
+ * programs. An input becomes a program, most of whose fields are near what is
+ * valid, and a list of disturbances. What the validator lets pass runs; then
+ * must hold, in every cycle: outputs within position, velocity and acceleration
+ * limits, a bounded number of events; at the end: it has ended, or is cancelled
+ * in one cycle, with no branch left and every span that was begun ended once.
+ */
 #include "../src/axes.h"
 #include "../tests/exec_fixture.h"
 
 #define CYCLES 400
 #define EVENTS_PER_CYCLE                                                                           \
-    400 /* 5 strands x 8 ops x (3 lines, span, own event), tasks, states, replies */
+    400 /* 5 strands x 8 ops x (3 lines, span, own event), tasks, states,        \
+         replies */
 #define KEYS 2
 #define TOPIC 71
 
@@ -60,6 +64,60 @@ static void condition(struct input *input, struct mxrc_condition *condition)
     condition->value = number(input);
 }
 
+/* ---- a law for tasks that asks for anything ---- */
+
+enum { ASKS, THEN_ASKS, AFTER, RETURNS, LAW_PARAMETERS };
+
+static int law_init(void *state, const double *p, uint32_t axes, double dt)
+{
+    (void)state, (void)axes, (void)dt;
+    return p[ASKS] == 0.5;
+}
+
+static int law_step(void *state, const double *p, const struct mxrc_law_input *in, double *command)
+{
+    double *steps = state;
+    int late = ++*steps > p[AFTER];
+    for (uint32_t i = 0; i < in->axes; i++)
+        command[i] = late ? p[THEN_ASKS] : p[ASKS] * in->setpoint[i] + 1e-3 * *steps;
+    return late ? (int)p[RETURNS] : 0;
+}
+
+static void law_reset(void *state, const double *p, const struct mxrc_law_input *in)
+{
+    (void)state, (void)p, (void)in;
+}
+
+static const struct mxrc_law law = {
+    .abi = MXRC_LAW_ABI,
+    .bytes = sizeof(struct mxrc_law),
+    .name = "fuzzed",
+    .command = MXRC_LAW_POSITION,
+    .state_bytes = 8,
+    .state_version = 1,
+    .parameter_count = LAW_PARAMETERS,
+    .init = law_init,
+    .step = law_step,
+    .reset = law_reset,
+};
+
+static void make_law(struct input *input, struct mxrc_op *op, uint8_t time)
+{
+    uint8_t b = byte(input);
+    op->key = b & 1;
+    op->count = b >> 1 & 7 ? LAW_PARAMETERS : byte(input);
+    op->identity = mxrc_crc32c(0, "fuzzed", b >> 4 & 7 ? 6 : 5);
+    op->axes = b >> 7 ? 0 : byte(input) & 0x3f;
+    op->duration_ns = (time & 15) * 20 * PERIOD;
+    if (byte(input) & 1)
+        condition(input, &op->condition);
+    op->args[ASKS] = number(input);
+    op->args[THEN_ASKS] = number(input);
+    op->args[AFTER] = byte(input);
+    b = byte(input);
+    op->args[RETURNS] = b < 64 ? MXRC_LAW_DONE : b < 128 ? 1 : 0;
+}
+
 static void make_op(struct input *input, uint32_t index)
 {
     uint8_t kind = byte(input), failure = byte(input), time = byte(input);
@@ -96,6 +154,9 @@ static void make_op(struct input *input, uint32_t index)
         break;
     case MXRC_OP_WAIT_FOR:
         condition(input, &op->condition);
+        break;
+    case MXRC_OP_CONTROL_LAW:
+        make_law(input, op, time);
         break;
     case MXRC_OP_EMIT_EVENT:
         op->key = byte(input);
@@ -242,6 +303,7 @@ static struct mxrc_exec *replace(struct mxrc_exec *exec)
 static struct mxrc_exec *prepared(void)
 {
     exec_config_default();
+    config.task_law[0] = (struct mxrc_task_law){.law = &law, .name = "fuzzed"};
     struct mxrc_exec *exec = exec_begun();
     two_keys();
     exec_run(exec, 2);
@@ -276,7 +338,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     send_execution(MXRC_COMMAND_TASK_CANCEL, execution_id);
     cycle(exec);
-    REQUIRE(exec->active_tasks == 0 && exec->branches == 0);
+    REQUIRE(exec->active_tasks == 0 && exec->branches == 0 && exec->task_law_owner == 0);
     REQUIRE(begun == ended);
     for (uint32_t n = 0; n < 1000 && !mxrc_axes_at_rest(exec, (1u << AXES) - 1); n++)
         cycle(exec);

@@ -185,8 +185,9 @@ class Tasks:
     def list(self, offset: int, limit: int, status: TaskStatus | None) -> dict[str, Any]:
         """A page of tasks, newest first."""
         rows, total = self._journal.page(offset, limit, status)
+        under_way = self._under_way()
         return {
-            "tasks": [_described(row) for row in rows],
+            "tasks": [self._with_progress(row, under_way) for row in rows],
             "total": total,
             "offset": offset,
             "limit": limit,
@@ -197,24 +198,35 @@ class Tasks:
         row = self._journal.newest(task_id)
         if row is None:
             raise UnknownTask(f"no task {task_id!r} was accepted, or it is no longer kept")
+        return self._with_progress(row, self._under_way())
+
+    def _under_way(self) -> dict[int, dict[str, Any]]:
+        """Execution id -> what RT says of a task that it has, in the state block."""
+        segment = self._context.segment
+        state = read_state(segment) if segment is not None else None
+        return {task["execution_id"]: task for task in (state or {}).get("tasks", [])}
+
+    def _with_progress(
+        self, row: Mapping[str, Any], under_way: Mapping[int, dict[str, Any]]
+    ) -> dict[str, Any]:
         described = _described(row)
         execution = self._book.get(row["execution_id"])
         if execution is not None:
-            described.update(self._progress(execution))
+            described.update(self._progress(execution, under_way))
         return described
 
-    def _progress(self, execution: Execution) -> dict[str, Any]:
+    def _progress(
+        self, execution: Execution, under_way: Mapping[int, dict[str, Any]]
+    ) -> dict[str, Any]:
         if not execution.sent:
             holders = [one.task_id for one in self._book.in_flight() if one.axes & execution.axes]
             return {"waiting_for": holders} if holders else {}
-        segment = self._context.segment
-        state = read_state(segment) if segment is not None else None
-        for task in (state or {}).get("tasks", []):
-            if task["execution_id"] == execution.execution_id:
-                found = {key: task[key] for key in ("step", "action", "runs", "progress", "paused")}
-                holder = self._book.get(task["waits_for"]) if task["waits_for"] else None
-                return {**found, "waiting_for": [holder.task_id]} if holder is not None else found
-        return {}
+        task = under_way.get(execution.execution_id)
+        if task is None:
+            return {}
+        found = {key: task[key] for key in ("step", "action", "runs", "progress", "paused")}
+        holder = self._book.get(task["waits_for"]) if task["waits_for"] else None
+        return {**found, "waiting_for": [holder.task_id]} if holder is not None else found
 
     def counts_by_status(self) -> Mapping[str, int]:
         """Tasks kept, by status."""

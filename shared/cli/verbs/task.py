@@ -23,6 +23,7 @@ _COLUMNS: Final = {
     "definition": "definition",
     "step": "step",
     "action": "action",
+    "progress": "per cent",
     "accepted_at": "accepted",
     "error": "error",
     "trace_id": "trace",
@@ -194,7 +195,9 @@ def _follow(client: Any, task_id: str, as_json: bool) -> int:
     seen: tuple[Any, ...] | None = None
     while True:
         task = client.fetch(_path(task_id))
-        now = (task.get("status"), task.get("step"), task.get("action"))
+        percent = task.get("progress")
+        progress = f"{percent:.0f} %" if percent is not None else None
+        now = (task.get("status"), progress, task.get("step"), task.get("action"))
         if now != seen:
             seen = now
             words = " ".join(str(part) for part in now if part not in (None, ""))

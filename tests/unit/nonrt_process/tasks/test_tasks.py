@@ -502,3 +502,21 @@ def test_the_database_itself_refuses_a_second_active_row(tmp_path: Path) -> None
         with pytest.raises(sqlite3.IntegrityError):
             it.journal.accept(execution, json.dumps({})).result(60)
         execution.execution_id -= 1
+
+
+def test_a_list_shows_where_each_is(tmp_path: Path) -> None:
+    with system(tmp_path) as it:
+        for name in ("resume_1", "resume_2", "wait_1"):
+            it.start(name)
+        it.settle()
+        for name in ("resume_1", "resume_2"):
+            it.start(name)
+        it.work(1, cycles=4)
+        page = it.tasks.list(0, 10, None)["tasks"]
+        found = {one["task_id"]: one for one in page if one["status"] in ("PENDING", "RUNNING")}
+        assert found["resume_1"]["action"] == "m"
+        assert found["resume_1"]["progress"] == 0
+        assert found["resume_2"]["waiting_for"] == ["resume_1"]
+        assert found == {name: it.tasks.get(name) for name in found}
+        assert all("progress" not in one for one in page if one["status"] == "COMPLETED")
+        it.settle()
