@@ -43,7 +43,6 @@ static const char *const result_names[] = {
     [MXRC_ERR_LAW] = "LAW",
     [MXRC_ERR_CANCELLED] = "CANCELLED",
     [MXRC_ERR_RESTART] = "RESTART",
-    [MXRC_ERR_AXIS_BUSY] = "AXIS_BUSY",
     [MXRC_ERR_SAFE_MODE] = "SAFE_MODE",
     [MXRC_ERR_ERROR_STATE] = "ERROR_STATE",
     [MXRC_ERR_CORRUPT] = "CORRUPT",
@@ -71,5 +70,6 @@ const char *mxrc_rt_event_name(uint32_t event)
 
 const char *mxrc_result_name(uint32_t result)
 {
-    return result < sizeof result_names / sizeof result_names[0] ? result_names[result] : "?";
+    int known = result < sizeof result_names / sizeof result_names[0] && result_names[result];
+    return known ? result_names[result] : "?";
 }

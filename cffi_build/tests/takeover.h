@@ -11,8 +11,6 @@ static pid_t plant_pid;
 static uint64_t lane_cursors[PROCESSES], dice;
 static uint64_t sent, completed, completions_told, failures;
 static uint64_t last_cycle, last_epoch, cycle_disorder, tombstones, outage_max;
-static uint64_t last_number;
-static uint32_t sent_again;
 static int feeding, ended_stale, ended_badly, respawn;
 
 static const struct mxrc_lease *lease_of(void)
@@ -41,7 +39,7 @@ static void feed(void)
     if (!feeding || sent != completed)
         return;
     fake.now_ns = mxrc_now_ns();
-    last_number = send_start(1 + sent, (uint32_t)(sent % 2));
+    send_start(1 + sent, (uint32_t)(sent % 2));
     sent++;
 }
 
@@ -53,21 +51,15 @@ static void read_lanes(void)
     for (uint32_t i = 0; i < PROCESSES; i++) {
         mxrc_ring_open(&ring, &nonrt, MXRC_REGION_LANE + 2 * i);
         while (mxrc_ring_read(&ring, &lane_cursors[i], &event, 1, &lost) == 1) {
-            /* The end of the task before was told, and then undone with its cycle: the axis is still its own. */
-            if (event.kind == MXRC_EVENT_REPLY && event.reply_to == last_number && sent &&
-                event.code == MXRC_ERR_AXIS_BUSY) {
-                fake.now_ns = mxrc_now_ns();
-                last_number = send_start(sent, (uint32_t)((sent - 1) % 2));
-                sent_again++;
-            }
             if (event.kind != MXRC_EVENT_TASK)
                 continue;
             if (event.code == MXRC_TASK_COMPLETED) {
                 completions_told++;
                 if (event.execution_id == completed + 1)
                     completed++;
-            } else if (event.code >= MXRC_TASK_FAILED && event.error_code != MXRC_ERR_AXIS_BUSY)
+            } else if (event.code >= MXRC_TASK_FAILED) {
                 failures++;
+            }
         }
     }
 }
@@ -234,7 +226,6 @@ static void arena_begin(int count, int forgetful)
     mxrc_image_write_inputs(&plant_image, mxrc_now_ns(), still, still, NULL);
     memset(lane_cursors, 0, sizeof lane_cursors);
     cycle_cursor = last_cycle = last_epoch = sent = completed = completions_told = 0;
-    sent_again = 0;
     failures = cycle_disorder = tombstones = outage_max = 0;
     ended_stale = ended_badly = 0;
     respawn = 1;

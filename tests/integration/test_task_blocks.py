@@ -171,7 +171,7 @@ def test_who_holds_an_axis_is_named(nonrt: NonRt) -> None:
 def test_a_definition_is_added_started_and_removed_by_command(nonrt: NonRt) -> None:
     def run(*words: str) -> str:
         done = run_to_end(nonrt.place, "mxrc", "task", *words)
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr + nonrt.output
         return done.stdout
 
     path = nonrt.place.folder / "brief.json"

@@ -586,9 +586,8 @@ enum mxrc_result {
     MXRC_ERR_TIMEOUT = 6,
     MXRC_ERR_LAW = 7, /* control law returned an error or a NaN */
     MXRC_ERR_CANCELLED = 8,
-    MXRC_ERR_RESTART = 9,    /* ended by a restart, by its policy */
-    MXRC_ERR_AXIS_BUSY = 10, /* an axis is held by another task */
-    MXRC_ERR_SAFE_MODE = 11,
+    MXRC_ERR_RESTART = 9,      /* ended by a restart, by its policy */
+    MXRC_ERR_SAFE_MODE = 11,   /* 10 is not used again */
     MXRC_ERR_ERROR_STATE = 12, /* failed because RT entered ERROR */
     MXRC_ERR_CORRUPT = 13      /* CRC mismatch */
 };
