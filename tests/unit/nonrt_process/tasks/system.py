@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nonrt_process.commands import RtCommandPort
 from nonrt_process.interfaces import Accepted, CommandPort, TaskMode
@@ -26,9 +26,11 @@ from rt_process.placement import Placement
 from shared.config import ConfigStore
 from shared.config.models.tasks import TaskDefinition
 from shared.core import ERROR_BYTES, error_buffer, ffi, lib, to_text
-from shared.enums import EventKind, RegionId, RtEvent, RtState, TaskStatus
+from shared.datastore import DataStore, fill_directory
+from shared.enums import CommandKind, EventKind, RegionId, RtEvent, RtState, TaskStatus
 from shared.ring import RingReader
 from shared.segment import Segment
+from shared.state_block import read_state
 from shared.trace_context import TraceContext, generate_span_id, generate_trace_id
 from tests.unit.nonrt_process.fakes import FakeContext, fake_context, real_segment
 
@@ -38,6 +40,9 @@ PERIOD_NS = 1_000_000
 
 def wait(name: str, seconds: float = 0.003) -> dict[str, Any]:
     return {"name": name, "type": "wait", "parameters": {"duration_s": seconds}}
+
+
+TRIGGER_KEY: Final = "cell.part_ready"
 
 
 def move(name: str, axis: str, seconds: float = 0.01, **more: Any) -> dict[str, Any]:
@@ -76,6 +81,12 @@ class System:
             define("urgent_*", move("m", axes[0]), priority=90),
             define("exact", wait("w"), parameters={"speed": 1.0, "name": "x", "on": True}),
             define("every_*", wait("w"), period_ms=10),
+            define(
+                "trig_*",
+                wait("w"),
+                mode="triggered",
+                trigger={"key": TRIGGER_KEY, "value": True},
+            ),
         ]
         tasks = {one.key: one for one in definitions}
         self.context.config = ConfigStore(replace(config, tasks=tasks))
@@ -131,6 +142,22 @@ class System:
         port = self.context.require(CommandPort)
         assert isinstance(port, RtCommandPort)
         port._send(lambda producer: producer.queue.send_event(event))
+
+    def steer(self, kind: CommandKind, execution_id: int) -> None:
+        """TASK_PAUSE or TASK_RESUME, without waiting for the answer; RT may not run now."""
+        port = self.context.require(CommandPort)
+        assert isinstance(port, RtCommandPort)
+        port._send(lambda producer: producer.queue.send(kind, execution_id=execution_id))
+
+    def trigger(self, value: bool) -> None:
+        DataStore(self.nonrt).write(TRIGGER_KEY, value)
+
+    def runs(self, execution_id: int) -> int | None:
+        """Runs finished of one that RT has; None: RT has it not."""
+        for task in (read_state(self.rt) or {}).get("tasks", []):
+            if task["execution_id"] == execution_id:
+                return int(task["runs"])
+        return None
 
     # ---- Non-RT ----
 
@@ -214,7 +241,9 @@ class System:
 
 @contextmanager
 def system(tmp_path: Path, limit: int = 100, *, start: bool = True) -> Iterator[System]:
-    with real_segment(tmp_path, event_slots=4096, command_slots=64) as (rt, nonrt):
+    keys = fake_context(tmp_path).config.current.datastore
+    shape: dict[str, Any] = {"event_slots": 4096, "command_slots": 64, "data_keys": len(keys.keys)}
+    with real_segment(tmp_path, fill=lambda rt: fill_directory(rt, keys), **shape) as (rt, nonrt):
         made = System(tmp_path, rt, nonrt, limit)
         try:
             if start:

@@ -21,9 +21,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from nonrt_process.interfaces import DuplicateActive, TaskEnded
+from nonrt_process.interfaces import DuplicateActive, TaskEnded, TaskMode
 from nonrt_process.tasks import dispatcher, service
-from shared.enums import RtEvent, RtState
+from shared.enums import CommandKind, RtEvent, RtState
 from tests.unit.nonrt_process.tasks.system import System, system
 
 NAMES = [
@@ -31,6 +31,7 @@ NAMES = [
     for kind in ("wait", "resume", "restart", "fail", "late", "urgent")
     for n in (1, 2, 3)
 ]
+ENDLESS: dict[str, TaskMode] = {"every_1": "periodic", "trig_1": "triggered"}
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -40,6 +41,7 @@ class Lifecycle(RuleBasedStateMachine):
         super().__init__()
         self.stack = ExitStack()
         self.accepted: dict[int, str] = {}
+        self.keys: dict[int, str] = {}
         self.cancelled: set[int] = set()
         self.crashed_during: set[int] = set()
         self.it: System
@@ -56,17 +58,37 @@ class Lifecycle(RuleBasedStateMachine):
         return hasattr(self, "it") and self.it._exec is not None
 
     @precondition(lambda self: self.has_nonrt())
-    @rule(name=st.sampled_from(NAMES))
+    @rule(name=st.sampled_from([*NAMES, *ENDLESS]))
     def start(self, name: str) -> None:
         active = {one.task_id for one in self.it.book.active()}
+        key = f"key-{len(self.accepted)}"
         try:
-            accepted = self.it.start(name)
+            accepted = self.it.start(name, ENDLESS.get(name, "once"), key=key)
         except DuplicateActive:
             assert name in active
             return
         assert name not in active
         assert accepted.execution_id not in self.accepted, "an id is given once"
         self.accepted[accepted.execution_id] = name
+        self.keys[accepted.execution_id] = key
+
+    @precondition(lambda self: self.has_nonrt() and self.accepted)
+    @rule(data=st.data())
+    def start_again(self, data: st.DataObject) -> None:
+        execution = data.draw(st.sampled_from(sorted(self.accepted)))
+        name = self.accepted[execution]
+        again = self.it.start(name, ENDLESS.get(name, "once"), key=self.keys[execution])
+        assert again.execution_id == execution, "a retry is the same start"
+
+    @precondition(lambda self: self.has_nonrt() and self.has_rt() and self.accepted)
+    @rule(data=st.data(), kind=st.sampled_from([CommandKind.TASK_PAUSE, CommandKind.TASK_RESUME]))
+    def steer(self, data: st.DataObject, kind: CommandKind) -> None:
+        self.it.steer(kind, data.draw(st.sampled_from(sorted(self.accepted))))
+
+    @precondition(lambda self: self.has_nonrt())
+    @rule(value=st.booleans())
+    def trigger(self, value: bool) -> None:
+        self.it.trigger(value)
 
     @precondition(lambda self: self.has_nonrt() and self.accepted)
     @rule(data=st.data())
@@ -144,6 +166,8 @@ class Lifecycle(RuleBasedStateMachine):
             it.work(3)
         if it.rt_state() == RtState.PAUSED:
             it.state(RtEvent.RESUME)
+        self.resume_all()
+        self.run_endless()
         it.settle()
         rows, total = it.journal.page(0, 10_000, None)
         status = {row["execution_id"]: row["status"] for row in rows}
@@ -151,6 +175,8 @@ class Lifecycle(RuleBasedStateMachine):
         assert status.keys() == self.accepted.keys(), "none lost, none invented"
         for execution, name in self.accepted.items():
             allowed = {"FAILED" if name.startswith("late") else "COMPLETED"}
+            if name in ENDLESS:
+                allowed = set()
             if execution in self.cancelled:
                 allowed.add("CANCELLED")
             if name.startswith("fail") and execution in self.crashed_during:
@@ -172,6 +198,34 @@ class Lifecycle(RuleBasedStateMachine):
         counts = it.tasks.counts_by_status()
         assert sum(counts.values()) == total
         assert counts["PENDING"] == counts["RUNNING"] == 0
+
+    def resume_all(self) -> None:
+        self.it.work(3)
+        for execution in self.it.book.in_flight():
+            self.it.steer(CommandKind.TASK_RESUME, execution.execution_id)
+        self.it.work(3)
+
+    def run_endless(self) -> None:
+        """Periodic and triggered tasks still run, whatever came before; then they are cancelled."""
+        it = self.it
+        for _ in range(200):
+            left = {one.task_id for one in it.book.active()}
+            if left <= ENDLESS.keys():
+                break
+            it.work()
+        begun = {one.execution_id: it.runs(one.execution_id) for one in it.book.in_flight()}
+        assert len(begun) == len(it.book.active())
+        for value in (False, True, False, True):
+            it.trigger(value)
+            it.cycles(30)
+        for one, before in begun.items():
+            after = it.runs(one)
+            assert before is not None
+            assert after is not None
+            assert after > before, self.accepted[one]
+        for execution in it.book.active():
+            it.tasks.cancel(execution.task_id)
+            self.cancelled.add(execution.execution_id)
 
 
 def run(examples: int, steps: int = 35) -> None:
