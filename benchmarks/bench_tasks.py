@@ -2,7 +2,7 @@
 
     python benchmarks/bench_tasks.py [--rounds N] [--count N] [--finished N] [--json FILE]
 
-In turns, in one run: starts of a task of one cycle over HTTP by a client process of its own (32 kept
+In turns, in one run: starts of a short task over HTTP by a client process of its own (32 kept
 connections), the same client on a server of the same kind that answers at once (what HTTP costs),
 and rows of the same journal written by 32 threads through the same store (what the disk costs).
 /health is asked for all the while. Then the way of single starts into RT, the same load on a

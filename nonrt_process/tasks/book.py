@@ -44,6 +44,7 @@ class Book:
             for execution in executions:
                 self._by_task[execution.task_id] = execution
                 self._by_id[execution.execution_id] = execution
+                execution.written.set_result(None)
 
     def new_id(self, realtime_ns: int) -> int:
         """An execution id: microseconds since 1970, or one above the last. Never given twice.
