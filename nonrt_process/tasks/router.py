@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import ClientDisconnect
 
 from nonrt_process.interfaces import TaskMode, TaskStatus, current_trace
 from nonrt_process.tasks.service import Tasks
@@ -109,7 +110,11 @@ class _StartRoute(APIRoute):
                 fault = {"type": "value_error", "loc": ("header", "idempotency-key")}
                 message = "1 to 255 printable ASCII characters are allowed"
                 raise RequestValidationError([{**fault, "msg": message, "input": key}])
-            started = await endpoint(_parse(await request.body()), request, key)
+            try:
+                body = await request.body()
+            except ClientDisconnect:  # too slow, or gone: nobody reads this answer
+                return Response(status_code=status.HTTP_400_BAD_REQUEST)
+            started = await endpoint(_parse(body), request, key)
             return Response(
                 started.model_dump_json(), status.HTTP_202_ACCEPTED, media_type="application/json"
             )
