@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from nonrt_process.plugins import Plugin
+    from shared.config.models.numa_binding import MemoryPolicy
     from shared.datastore import Key
     from shared.trace_context import TraceContext
 
@@ -358,6 +359,12 @@ class HistogramSnapshot(NamedTuple):
     edges: tuple[float, ...]
     counts: tuple[int, ...]
     sum: float
+
+
+class MemoryPlacement(Protocol):
+    """The memory policy of this process (memory_policy.py)."""
+
+    in_force: MemoryPolicy
 
 
 class TraceStatistics(Protocol):

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from nonrt_process.interfaces import HealthCheck, MetricSource
     from shared.config import Config
 
-EARLY: Final = ("nonrt_process.placement", "nonrt_process.logs.plugin")
+EARLY: Final = (
+    "nonrt_process.placement",
+    "nonrt_process.memory_policy",
+    "nonrt_process.logs.plugin",
+)
 """Started, and draining, before the others are even imported; they must not import FastAPI."""
 
 LATER: Final = (

@@ -1,6 +1,7 @@
 """spin_margin_us "auto": as long as this machine may wake the RT thread late, and not longer.
 
-Before the first cycle a thread with the RT thread's CPUs and policy sleeps on a grid. The margin
+Before the first cycle a thread with the RT thread's CPUs and policy sleeps on a grid. Where "auto"
+is chosen later, the RT thread's own wake-ups under sleep waiting are what was measured. The margin
 covers the 99th percentile of how late it woke, and a quarter more; the rest of the distribution is
 rare enough to be left to jitter. Half a period is the most that hybrid waiting spins.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,6 +18,7 @@ from rt_process.placement import Placement
 from rt_process.system import System
 from shared.config import Config
 from shared.core import ffi, lib
+from shared.metrics_def import quantile_ns
 
 SAMPLES: Final = 200
 GRID_US: Final = 1000
@@ -27,7 +30,20 @@ _QUANTILE: Final = 0.99
 def margin_us(late_ns: list[int], period_us: int) -> int:
     """From how late the samples were; at least MIN_US, at most half of the period."""
     ordered = sorted(late_ns)
-    chosen = ordered[min(len(ordered) - 1, int(_QUANTILE * len(ordered)))]
+    return _margin(ordered[min(len(ordered) - 1, int(_QUANTILE * len(ordered)))], period_us)
+
+
+def margin_from_wakeups(buckets: Sequence[int], period_us: int) -> int | None:
+    """From counts of the RT thread's wake-up histogram; None: too few to say.
+
+    They have to be of sleep waiting: a thread that spins is never late.
+    """
+    if sum(buckets) < SAMPLES:
+        return None
+    return _margin(quantile_ns(buckets, _QUANTILE), period_us)
+
+
+def _margin(chosen: int, period_us: int) -> int:
     return max(min(MIN_US, period_us // 2), min(round(MARGIN * chosen / 1000), period_us // 2))
 
 

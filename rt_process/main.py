@@ -231,6 +231,8 @@ def _supervise(
     from rt_process.reload import Reloader
     from shared.config import ConfigError, ConfigStore
     from shared.config.overrides import overrides_path, read_overrides
+    from shared.enums import RegionId
+    from shared.metrics_def import histograms
 
     segment, executive, board = started.segment, started.executive, started.board
     member = segment.member_struct(segment.member)
@@ -243,6 +245,8 @@ def _supervise(
         if reloader.memory.migrate:
             upkeep.migrate()
 
+    metrics = segment.struct(RegionId.RT_METRICS)
+    wakeup = next(one for one in histograms() if one.name == "mxrc_rt_wakeup_latency_seconds")
     reloader = Reloader(
         store,
         started.placement,
@@ -255,6 +259,7 @@ def _supervise(
         log=board.log,
         set_memory=lambda config, placed: set_memory_policy(config, placed.cpus, machine),
         memory_changed=memory_changed,
+        wakeups=lambda: list(metrics.histogram[wakeup.index].bucket),
     )
     upkeep = make_upkeep(reloader, segment, system, machine, board, _say)
 

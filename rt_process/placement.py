@@ -29,8 +29,9 @@ POLICIES: Final = {
 MAX_CPUS: Final = 1024
 _WHERE: Final = "cpu_affinity.json: $.rt_process"
 _GRANT: Final = (
-    "run it as root, give it CAP_SYS_NICE (setcap cap_sys_nice,cap_ipc_lock+ep on its interpreter, "
-    "AmbientCapabilities= under systemd), or allow the priority with LimitRTPRIO= (ulimit -r)"
+    "allow the priority with LimitRTPRIO= under systemd, or rtprio in /etc/security/limits.conf "
+    "(ulimit -r shows it); or run it as root, or give it CAP_SYS_NICE (AmbientCapabilities= under "
+    "systemd; setcap gives it to everything that its interpreter runs)"
 )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import asdict
 from typing import Any
 
 from nonrt_process.context import Context
 from nonrt_process.interfaces import (
     CheckpointInfo,
     HealthReport,
+    MemoryPlacement,
     ProcessName,
     RtStatistics,
 )
@@ -22,6 +24,7 @@ from nonrt_process.process_info import (
     sample,
 )
 from nonrt_process.rt_view import RtView, read_rt
+from shared.entries import entry_times
 from shared.enums import RegionId
 from shared.metrics_def import histograms
 
@@ -76,6 +79,7 @@ class HealthDocuments:
             "cpu_affinity": self._cpu_affinity(process, found, view),
             "numa_binding": self._numa_binding(process, found, view),
             "rt_performance": self._rt_performance(view) if process == "rt_process" else None,
+            "entries": self._entries() if process == "rt_process" else None,
             "failover": self._failover(process, view),
         }
 
@@ -137,6 +141,9 @@ class HealthDocuments:
         policy = getattr(self._context.config.current.numa_binding, process).memory_policy
         if process == "rt_process" and view is not None and view.alive:
             policy = view.placement("in_force", "memory_policy") or policy
+        elif process == "non_rt_process":
+            placed = self._context.get(MemoryPlacement)
+            policy = policy if placed is None else placed.in_force
         return {
             "numa_node": node,
             "memory_policy": policy,
@@ -161,6 +168,10 @@ class HealthDocuments:
             "max_cycle_time_us": None if maximum is None else round(maximum, 3),
             "jitter_us": None if finite(jitter) is None else round(jitter, 3),
         }
+
+    def _entries(self) -> list[dict[str, Any]]:
+        segment = self._context.segment
+        return [] if segment is None else [asdict(one) for one in entry_times(segment)]
 
     def _failover(self, process: ProcessName, view: RtView | None) -> dict[str, Any]:
         info = self._context.get(CheckpointInfo)

@@ -73,6 +73,26 @@ class RtPerformance(BaseModel):
     jitter_us: float | None = Field(description="Mean over the last second")
 
 
+class EntryPerformance(BaseModel):
+    """A part of every cycle, or an entry of the schedule; of this generation."""
+
+    name: str
+    slot: int
+    run: str
+    criticality: str
+    period_us: float
+    phase_us: float
+    wcet_us: float | None = Field(description="Declared; null: not")
+    runs: int
+    mean_us: float
+    p99_us: float
+    max_us: float
+    exceeded: int = Field(description="Runs that took longer than declared")
+    shed: int = Field(description="Runs left out after a late cycle")
+    skipped: int = Field(description="Runs whose slot was skipped")
+    faults: int = Field(description="Runs that failed")
+
+
 class Failover(BaseModel):
     restart_count: int
     last_checkpoint: str | None
@@ -86,6 +106,7 @@ class Details(BaseModel):
     cpu_affinity: CpuAffinity
     numa_binding: NumaBinding
     rt_performance: RtPerformance | None = Field(description="null: not the RT process")
+    entries: list[EntryPerformance] | None = Field(description="null: not the RT process")
     failover: Failover
 
 

@@ -8,15 +8,22 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
+from shared.kernel.files import KernelFiles
+from shared.kernel.throttling import Throttling, read_throttling
+
 _STEAL: Final = 8
 """Column of /proc/stat's `cpu` line, after its name: see proc(5)."""
+_KEPT_NS: Final = 10 * 10**9
 
 
 class Kernel:
     """Steal time over the last looks, and how the kernel throttles real-time threads."""
 
-    def __init__(self, proc: Path = Path("/proc"), looks: int = 10) -> None:
-        self._proc = proc
+    def __init__(self, root: Path = Path("/"), looks: int = 10) -> None:
+        self._files = KernelFiles(root)
+        self._throttling: Throttling | None = None
+        self._throttling_ns = 0
+        self._proc = root / "proc"
         self._tick_ns = 10**9 // os.sysconf("SC_CLK_TCK")
         self._stolen: deque[int] = deque(maxlen=looks)
 
@@ -39,10 +46,11 @@ class Kernel:
 
     def throttle_pause_ns(self) -> int:
         """How long real-time threads that used their share up are kept off the CPU; 0: never."""
-        try:
-            folder = self._proc / "sys" / "kernel"
-            period = int((folder / "sched_rt_period_us").read_text())
-            runtime = int((folder / "sched_rt_runtime_us").read_text())
-        except (OSError, ValueError):
+        now = self.now_ns()
+        if self._throttling is None or now - self._throttling_ns > _KEPT_NS:
+            # It may have to unpack the kernel's build configuration: not for every late cycle.
+            self._throttling, self._throttling_ns = read_throttling(self._files), now
+        found = self._throttling
+        if not found.in_force or found.runtime_us is None or found.period_us is None:
             return 0
-        return 0 if runtime < 0 else (period - runtime) * 1000
+        return (found.period_us - found.runtime_us) * 1000

@@ -297,4 +297,5 @@ def summary(why: str, first: dict[str, Any] | None, late_count: int) -> str:
     if first["entry"]:
         text += f" in {first['entry']} ({first['entry_us']:.0f} us)"
     begin = "" if why == "late cycle" else f"entered {why}; "
-    return f"{begin}{late_count} late cycles, the first {first['late_us']:.0f} us: {text}"
+    cycles = "1 late cycle," if late_count == 1 else f"{late_count} late cycles, the first"
+    return f"{begin}{cycles} {first['late_us']:.0f} us: {text}"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.core import lib, now_ns, to_text
+from shared.entries import EntryTimes, entry_times
 from shared.enums import RegionId
 from shared.inspector.processes import ProcessStatus, processes
 from shared.ring import RingReader
@@ -43,11 +44,12 @@ class ConsumerFlow:
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """Rings, consumers and processes of one look."""
+    """Rings, consumers and processes of one look, and the schedule's entries so far."""
 
     rings: tuple[RingFlow, ...]
     consumers: tuple[ConsumerFlow, ...]
     processes: tuple[ProcessStatus, ...]
+    entries: tuple[EntryTimes, ...]
 
 
 class FlowMeter:
@@ -82,7 +84,12 @@ class FlowMeter:
         consumers = [self._consumer(name, cursor, heads, rate) for name, cursor in cursors]
         rings = [self._ring(name, heads[name], cursors, rate) for name in self._rings]
         self._last, self._last_ns = seen, now
-        return Flows(tuple(rings), tuple(consumers), tuple(processes(self._segment)))
+        return Flows(
+            tuple(rings),
+            tuple(consumers),
+            tuple(processes(self._segment)),
+            tuple(entry_times(self._segment)),
+        )
 
     def _cursors(self) -> list[tuple[str, dict[int | str, int]]]:
         """(name, {"cycle", lane: position, "lost_cycles", "lost_events"}) of each consumer."""

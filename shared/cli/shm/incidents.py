@@ -142,7 +142,8 @@ def _show(head: dict[str, Any]) -> None:
         f"incident {head['id']} of {head['instance']} at {head['time']}: {head['why']}{then}"
     )
     typer.echo(
-        f"{head['late_count']} late cycles, {head['skipped']} slots skipped; period "
+        f"{head['late_count']} late cycle{'' if head['late_count'] == 1 else 's'}, "
+        f"{head['skipped']} slots skipped; period "
         f"{head['period_us']:g} us, deadline {head['deadline_us']:g} us"
     )
     if head["trace_ids"]:

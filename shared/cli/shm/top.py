@@ -132,16 +132,17 @@ def _flow_line(flows: Flows) -> str:
 
 
 def tables(look: Look, height: int) -> Group:
-    """What is shown on a terminal of `height` lines: axes only where they fit."""
+    """What is shown on a terminal of `height` lines: entries and axes only where they fit."""
     from rich.console import Group
 
     from shared.cli import live
 
     flow = [_processes(look.flows), _rings(look.flows), _consumers(look.flows)]
-    axes = live.axis_rows(look.sample)
     used = 5 + len(look.sample.degraded) + sum(part.row_count + 1 for part in flow)
-    if used + len(axes) + 1 <= height:
-        flow.append(_axes(axes))
+    for part in (_entries(look.flows), _axes(live.axis_rows(look.sample))):
+        if used + part.row_count + 1 <= height:
+            flow.append(part)
+            used += part.row_count + 1
     return Group(live.summary(look.sample), *flow)
 
 
@@ -185,6 +186,26 @@ def _rings(flows: Flows) -> Table:
             f"{one.fill:.0%} of {one.capacity}",
             str(one.backlog),
             str(one.tombstones),
+        )
+    return table
+
+
+def _entries(flows: Flows) -> Table:
+    from rich.text import Text
+
+    table = _table(
+        "ENTRY", "PERIOD us", "RUNS", "MEAN us", "P99 us", "MAX us", "DECLARED us", "LATE"
+    )
+    for one in flows.entries:
+        table.add_row(
+            one.name,
+            f"{one.period_us:g}",
+            str(one.runs),
+            f"{one.mean_us:.2f}",
+            f"{one.p99_us:.2f}",
+            f"{one.max_us:.2f}",
+            "-" if one.wcet_us is None else f"{one.wcet_us:g}",
+            Text(str(one.exceeded), style="bold red" if one.exceeded else ""),
         )
     return table
 
