@@ -12,7 +12,7 @@ import numpy as np
 
 from shared.bench.figures import Figure, median
 from shared.config.machine import parse_cpu_list
-from shared.core import MxrcError, ffi, lib
+from shared.core import ffi, lib
 from shared.numa.libnuma import LibNuma, Numa, NumaUnavailableError
 
 LINE: Final = 64
@@ -36,13 +36,14 @@ class Latency:
 
 
 def nodes() -> dict[int, frozenset[int]]:
-    """CPUs by node, of the nodes that have some."""
-    found = {}
-    for folder in _NODES.glob("node[0-9]*"):
-        cpus = parse_cpu_list((folder / "cpulist").read_text(encoding="ascii").strip() or "")
-        if cpus & os.sched_getaffinity(0):
-            found[int(folder.name[4:])] = frozenset(cpus & os.sched_getaffinity(0))
-    return dict(sorted(found.items()))
+    """Online CPUs by node, isolated ones too, of the nodes that have some."""
+    found = {
+        int(folder.name[4:]): parse_cpu_list(
+            (folder / "cpulist").read_text(encoding="ascii").strip()
+        )
+        for folder in _NODES.glob("node[0-9]*")
+    }
+    return {node: frozenset(cpus) for node, cpus in sorted(found.items()) if cpus}
 
 
 def order(lines: int, seed: int = 7) -> Any:
@@ -94,13 +95,16 @@ def latencies(
         return [], [], [str(error)]
     where = nodes()
     runs: list[dict[str, Any]] = []
+    refused: dict[str, None] = {}
     for turn in range(rounds):
         for cpu_node, cpus in where.items():
             for node in where:
                 try:
                     one = chase(numa, max(cpus), node, size, hops)
                 except OSError as error:
-                    raise MxrcError(f"memory of node {node}: {error.strerror}") from None
+                    said = error.strerror or str(error)
+                    refused[f"CPU {max(cpus)} with memory of node {node}: {said}"] = None
+                    continue
                 runs.append(
                     {
                         "round": turn + 1,
@@ -111,15 +115,18 @@ def latencies(
                         "pages_there_percent": round(100 * one.placed, 1),
                     }
                 )
-    return _figures(runs), runs, [] if len(where) > 1 else ["one NUMA node: no remote memory here"]
+    skipped = [] if len(where) > 1 else ["one NUMA node: no remote memory here"]
+    return _figures(runs), runs, [*skipped, *refused]
 
 
 def _figures(runs: list[dict[str, Any]]) -> list[Figure]:
     """Local, remote, and their ratio: what placement gains where memory lay on the other node."""
     local = [one["ns"] for one in runs if one["cpu_node"] == one["memory_node"]]
     remote = [one["ns"] for one in runs if one["cpu_node"] != one["memory_node"]]
-    figures = [Figure("numa_local", "latency of local memory", median(local), "ns")]
-    if not remote:
+    figures = (
+        [Figure("numa_local", "latency of local memory", median(local), "ns")] if local else []
+    )
+    if not local or not remote:
         return figures
     apart = median(remote)
     figures.append(Figure("numa_remote", "latency of remote memory", apart, "ns"))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -63,3 +64,24 @@ def test_one_node_says_that_nothing_is_remote(monkeypatch: pytest.MonkeyPatch) -
     assert [one.key for one in figures] == ["numa_local", "numa_remote", "numa_ratio"]
     assert len(runs) == 4
     assert skipped == []
+
+
+def test_cpus_of_a_node_count_although_this_process_may_not_use_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for node, cpus in (("node0", "0-1"), ("node1", "2-3"), ("node2", "")):
+        (tmp_path / node).mkdir()
+        (tmp_path / node / "cpulist").write_text(f"{cpus}\n")
+    monkeypatch.setattr(numa, "_NODES", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
+    assert numa.nodes() == {0: frozenset({0, 1}), 1: frozenset({2, 3})}
+
+
+def test_a_cpu_that_is_not_to_be_had_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numa, "LibNuma", OneNode)
+    monkeypatch.setattr(numa, "nodes", lambda: {0: os.sched_getaffinity(0), 1: frozenset({9999})})
+    figures, runs, skipped = numa.latencies(1 << 16, 1000, 1)
+    assert [one.key for one in figures] == ["numa_local", "numa_remote", "numa_ratio"]
+    assert len(runs) == 2
+    assert len(skipped) == 2
+    assert skipped[0].startswith("CPU 9999 with memory of node 0")
