@@ -384,6 +384,14 @@ class TraceStatistics(Protocol):
     def export_failures(self) -> int: ...
 
 
+class SamplingGovernor(Protocol):
+    """Lowers the sampling rates while tracing costs more than its budget (traces plugin)."""
+
+    @property
+    def factor(self) -> float:
+        """What the configured rates are multiplied with, 0..1."""
+
+
 class Exemplar(NamedTuple):
     """A sampled observation. trace_id: 32 hex digits; value: in the unit of its histogram."""
 
@@ -609,7 +617,8 @@ class RuntimeSettings(Protocol):
         minutes: afterwards what was changed is as it was before.
         """
 
-    def sampling(self) -> dict[str, Any]: ...
+    def sampling(self) -> dict[str, Any]:
+        """{rate: as configured, "in_force": {rate: ...}, "governor_factor": ..., ...}."""
 
     def set_sampling(self, rates: Mapping[str, float]) -> None:
         """Keys as in tracing_config.json; raises InvalidSetting."""

@@ -8,20 +8,25 @@ from __future__ import annotations
 import gzip
 import os
 import random
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, Protocol
-
-from opentelemetry.util.re import parse_env_headers
+from typing import Final, Protocol
+from urllib.parse import unquote
 
 FIRST_BACKOFF_S: Final = 0.5
 MAX_BACKOFF_S: Final = 30.0
 MAX_RETRY_AFTER_S: Final = 300.0
 MIN_WAIT_S: Final = 0.05
 RETRYABLE: Final = frozenset({429, 502, 503, 504})
+HEADERS_VARIABLE: Final = "OTEL_EXPORTER_OTLP_HEADERS"
 _MAX_ANSWER: Final = 1 << 20
+
+
+class TransportError(Exception):
+    """The settings cannot be used; says which, why, and what to do. Never a header's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,8 @@ class Transport(Protocol):
 class HttpTransport:
     """POST to <endpoint><path>.
 
-    headers: of each request; OTEL_EXPORTER_OTLP_HEADERS (key=value,...) comes on top. ca_file,
-    cert_file, key_file: PEM, for https.
+    headers: of each request; OTEL_EXPORTER_OTLP_HEADERS (key=value,...) comes on top. tls: for
+    https; None: the authorities of the system. Raises TransportError.
     """
 
     def __init__(
@@ -55,22 +60,22 @@ class HttpTransport:
         *,
         headers: Mapping[str, str] | None = None,
         compress: bool = True,
-        ca_file: str | None = None,
-        cert_file: str | None = None,
-        key_file: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         import urllib3  # 30 ms that the start of the process need not wait for
 
         self._url = endpoint.rstrip("/") + path
         self._compress = compress
-        secure: dict[str, Any] = {}
-        if self._url.startswith("https:"):
-            secure = {"ca_certs": ca_file, "cert_file": cert_file, "key_file": key_file}
-        self._pool = urllib3.PoolManager(num_pools=1, maxsize=1, retries=False, **secure)
+        self._pool = urllib3.PoolManager(
+            num_pools=1,
+            maxsize=1,
+            retries=False,
+            ssl_context=tls if self._url.startswith("https:") else None,
+        )
         self._errors = (urllib3.exceptions.HTTPError, OSError)
         self._headers = {
             **(headers or {}),
-            **parse_env_headers(environ.get("OTEL_EXPORTER_OTLP_HEADERS", ""), liberal=True),
+            **env_headers(environ),
             "Content-Type": "application/x-protobuf",
             "User-Agent": "mxrc",
         }
@@ -96,8 +101,53 @@ class HttpTransport:
                 response.drain_conn()
                 response.release_conn()
         except self._errors as error:
-            return Answer(0, error=f"{type(error).__name__}: {error}")
+            return Answer(0, error=f"{type(error).__name__}: {error}{tls_advice(str(error))}")
         return Answer(response.status, data, response.headers.get("Retry-After"))
+
+
+def tls_advice(problem: str) -> str:
+    """What to do about a failed handshake; empty: it was something else."""
+    if "Hostname mismatch" in problem or "IP address mismatch" in problem:
+        return "; use the endpoint's name as its certificate has it"
+    if "certificate has expired" in problem or "not yet valid" in problem:
+        return "; renew the receiver's certificate, or set the clock of this machine"
+    if "CERTIFICATE_VERIFY_FAILED" in problem:
+        return (
+            "; nobody who is trusted here has signed the receiver's certificate: give its "
+            "authority as exporter.ca_file (traces), or add it to those of the system"
+        )
+    if "WRONG_VERSION_NUMBER" in problem or "HTTP_REQUEST" in problem:
+        return "; the receiver does not speak TLS on this port: http:// instead of https://"
+    if "alert" in problem.lower() and "certificate" in problem.lower():
+        return (
+            "; the receiver wants a certificate that it trusts: exporter.client_cert_file (traces)"
+        )
+    return ""
+
+
+def env_headers(environ: Mapping[str, str]) -> dict[str, str]:
+    """Those of OTEL_EXPORTER_OTLP_HEADERS: key=value,... with values as in URLs; names lower case.
+
+    After https://opentelemetry.io/docs/specs/otel/protocol/exporter/. Raises TransportError.
+    """
+    headers = {}
+    for number, item in enumerate(environ.get(HEADERS_VARIABLE, "").split(","), 1):
+        if not item.strip():
+            continue
+        name, equals, value = item.partition("=")
+        name, value = unquote(name).strip().lower(), unquote(value).strip()
+        if not (equals and is_header(name, value)):
+            raise TransportError(
+                f"{HEADERS_VARIABLE}: item {number} is not `name=value` in printable ASCII"
+            )
+        headers[name] = value
+    return headers
+
+
+def is_header(name: str, value: str) -> bool:
+    """Fit for HTTP/1.1 and gRPC."""
+    fit = name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    return fit and name.isascii() and value.isascii() and value.isprintable()
 
 
 class Backoff:

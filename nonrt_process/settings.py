@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from nonrt_process.consumer import Consumer
 from nonrt_process.context import Context
-from nonrt_process.interfaces import InvalidSetting, RuntimePlacement
+from nonrt_process.interfaces import InvalidSetting, RuntimePlacement, SamplingGovernor
 from shared.config import Config, ConfigError
 from shared.config.models.logging import LoggingConfig
 from shared.config.models.tracing_config import TracingConfig
@@ -148,7 +148,14 @@ class ControlSettings(Consumer):
     def sampling(self) -> dict[str, Any]:
         config = self._context.config.current.tracing_config
         rates = {name: getattr(config, name) for name in RATES}
-        return {**rates, "instrumentation": config.instrumentation.model_dump()}
+        governor = self._context.get(SamplingGovernor)
+        factor = 1.0 if governor is None else governor.factor
+        return {
+            **rates,
+            "instrumentation": config.instrumentation.model_dump(),
+            "in_force": {name: rate * factor for name, rate in rates.items()},
+            "governor_factor": factor,
+        }
 
     def set_sampling(self, rates: Mapping[str, float]) -> None:
         config = self._context.config.current

@@ -60,13 +60,20 @@ class Instrumentation(BaseModel):
     rt_cycle: bool
 
 
-class Sampling(BaseModel):
-    """Shares of root traces that are recorded."""
+class Rates(BaseModel):
+    """Shares of new traces that are recorded."""
 
     sampling_rate: float
     task_sampling_rate: float
     rt_cycle_sampling_rate: float
+
+
+class Sampling(Rates):
+    """The rates as they are configured, and what is left of them."""
+
     instrumentation: Instrumentation
+    in_force: Rates = Field(description="What the governor leaves of the configured rates")
+    governor_factor: float = Field(description="In force / configured; 1: within the budget")
 
 
 class SamplingChange(BaseModel):
@@ -103,7 +110,7 @@ def make_router(context: Context) -> APIRouter:
 
     @router.get("/tracing/sampling", response_model=Sampling)
     def sampling() -> dict[str, Any]:
-        """Rates in force."""
+        """Rates as configured, and those in force: the governor may lower them."""
         return settings().sampling()
 
     @router.put("/tracing/sampling", response_model=Sampling, responses=documented(NotKept))

@@ -24,7 +24,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from nonrt_process.interfaces import ProcessName
 from nonrt_process.logs import ecs
 from nonrt_process.logs.otlp_records import request_of
-from nonrt_process.otlp_http import RETRYABLE, Answer, Backoff, Transport
+from nonrt_process.otlp_http import RETRYABLE, Answer, Backoff, Transport, TransportError
 from shared.clock import Clock
 from shared.log_files import log_files
 
@@ -207,7 +207,11 @@ class OtlpShipper:
         if not count:
             return 0.0
         if self._transport is None:
-            self._transport = self._make_transport()
+            try:
+                self._transport = self._make_transport()
+            except TransportError as error:
+                self._complain(f"{error}; they wait in the log files")
+                return self._backoff.wait_s(Answer(0), self._clock.realtime_ns())
         answer = self._transport.send(body, timeout_s)
         if 200 <= answer.status < 300:
             rejected = self._rejected(answer, count)

@@ -16,11 +16,10 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from nonrt_process.otlp_http import RETRYABLE, Answer, Backoff, Transport
+from nonrt_process.otlp_http import RETRYABLE, Answer, Backoff, Transport, TransportError
 from nonrt_process.traces.governor import CpuCost
 from nonrt_process.traces.spool import Spool, Taken
 from nonrt_process.traces.statistics import Statistics
-from nonrt_process.traces.transport import TransportError
 from shared.clock import Clock
 
 MAX_SPANS: Final = 2048

@@ -13,6 +13,7 @@ from nonrt_process.context import Context
 from nonrt_process.interfaces import (
     Exemplars,
     RequestContexts,
+    SamplingGovernor,
     ServerTracer,
     SpanSink,
     TraceStatistics,
@@ -136,6 +137,7 @@ class TracesPlugin(Plugin):
         context.provide(Exemplars, exemplars)
         context.provide(SpanSink, InboxSpanSink(self._inbox, self._statistics, own_origin))
         context.provide(TraceStatistics, self._statistics)
+        context.provide(SamplingGovernor, governor)
 
     def _make_exporter(self, context: Context) -> Exporter | None:
         exporter = self._config.exporter

@@ -6,17 +6,23 @@ https://opentelemetry.io/docs/specs/otlp/
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from opentelemetry.util.re import parse_env_headers
-
-from nonrt_process.otlp_http import Answer, HttpTransport, Transport
+from nonrt_process.otlp_http import (
+    Answer,
+    HttpTransport,
+    Transport,
+    TransportError,
+    env_headers,
+    is_header,
+    tls_advice,
+)
 from shared.config.models.tracing_config import Exporter as Settings
 
-_ENVIRON: Final = "OTEL_EXPORTER_OTLP_HEADERS"
 _MAX_HEADERS_BYTES: Final = 16_384
 _EXPORT: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _RETRYABLE: Final = {
@@ -25,31 +31,43 @@ _RETRYABLE: Final = {
 }  # fmt: skip
 
 
-class TransportError(Exception):
-    """The settings cannot be used; says which, why, and what to do. Never a header's value."""
-
-
 def make_transport(settings: Settings, environ: Mapping[str, str] = os.environ) -> Transport:
     """As configured. Raises TransportError: try again later, the files may be on their way."""
     headers = _file_headers(settings.headers_file)
-    for path in (settings.ca_file, settings.client_cert_file, settings.client_key_file):
-        _read(path)
-    if settings.client_key_file is not None:
-        _refuse_open(settings.client_key_file)
+    tls = _tls(settings) if settings.endpoint.startswith("https:") else None
     if settings.protocol == "grpc":
-        return GrpcTransport(
-            settings, {**headers, **parse_env_headers(environ.get(_ENVIRON, ""), liberal=True)}
-        )
+        return GrpcTransport(settings, {**headers, **env_headers(environ)})
     return HttpTransport(
         settings.endpoint,
         "/v1/traces",
         environ,
         headers=headers,
         compress=settings.compression == "gzip",
-        ca_file=settings.ca_file,
-        cert_file=settings.client_cert_file,
-        key_file=settings.client_key_file,
+        tls=tls,
     )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    """Of the files, each of which was read and understood."""
+    ca, cert, key = settings.ca_file, settings.client_cert_file, settings.client_key_file
+    for path in (ca, cert, key):
+        _read(path)
+    if key is not None:
+        _refuse_open(key)
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except ssl.SSLError as error:
+        raise TransportError(f"{ca} holds no certificate in PEM form (exporter.ca_file)") from error
+    if cert is not None:
+        try:
+            # The empty password: nobody is there to be asked for one.
+            context.load_cert_chain(cert, key, password="")
+        except (ssl.SSLError, ValueError) as error:
+            raise TransportError(
+                f"{cert} and {key or cert} are no certificate in PEM form and its key without a "
+                f"password ({getattr(error, 'reason', None) or error})"
+            ) from error
+    return context
 
 
 def _read(path: str | None) -> bytes | None:
@@ -83,8 +101,7 @@ def _file_headers(path: str | None) -> dict[str, str]:
             continue
         name, colon, value = line.partition(":")
         name, value = name.strip().lower(), value.strip()
-        fit = name.replace("-", "").replace("_", "").replace(".", "").isalnum()
-        if not (colon and fit and name.isascii() and value.isascii() and value.isprintable()):
+        if not (colon and is_header(name, value)):
             raise TransportError(f"{path}: line {number} is not `name: value` in printable ASCII")
         headers[name] = value
     return headers
@@ -135,7 +152,8 @@ class GrpcTransport:
 
     def _failure(self, error: Any) -> Answer:
         """gRPC's codes as the statuses that the OTLP specification puts beside them."""
-        code, text = error.code().name, f"gRPC {error.code().name}: {error.details()}"
+        code, details = error.code().name, str(error.details())
+        text = f"gRPC {code}: {details}{tls_advice(details)}"
         retry_after = _retry_delay(error.trailing_metadata() or ())
         if code == "RESOURCE_EXHAUSTED" and retry_after is None:
             return Answer(400, error=text)  # not to be retried unless the server says when

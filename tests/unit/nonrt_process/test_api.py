@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from starlette.testclient import TestClient
 from nonrt_process.api.app import make_app
 from nonrt_process.api.guards import Guards, host_name, is_our_host
 from nonrt_process.application import Application
-from nonrt_process.interfaces import QueueFull, ServerTracer, current_trace
+from nonrt_process.interfaces import QueueFull, SamplingGovernor, ServerTracer, current_trace
 from shared.clock import FakeClock
 from shared.config.models.datastore import DataStoreConfig, DataStoreKey
 from shared.core import lib
@@ -428,6 +429,14 @@ def test_settings(api: Api) -> None:
     sampling = api.client.put("/api/v1/tracing/sampling", headers=JSON, json=body)
     assert sampling.json()["rt_cycle_sampling_rate"] == 1
     assert api.rt.control.sample_all & 2
+    assert sampling.json()["governor_factor"] == 1
+    api.app.context.provide(SamplingGovernor, SimpleNamespace(factor=0.25))
+    shown = api.client.get("/api/v1/tracing/sampling").json()
+    assert (shown["task_sampling_rate"], shown["rt_cycle_sampling_rate"]) == (1, 1)
+    assert shown["governor_factor"] == 0.25
+    assert shown["in_force"]["task_sampling_rate"] == 0.25
+    assert shown["in_force"]["rt_cycle_sampling_rate"] == 0.25
+    assert shown["in_force"]["sampling_rate"] == shown["sampling_rate"] / 4
     for wrong in ({"sampling_rate": -0.1}, {"sampling_rate": "1"}, {"rate": 1}):
         problem(api.client.put("/api/v1/tracing/sampling", headers=JSON, json=wrong), 422)
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import pytest
@@ -12,7 +13,8 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 
-from nonrt_process.traces.transport import TransportError, make_transport
+from nonrt_process.otlp_http import TransportError
+from nonrt_process.traces.transport import make_transport
 from shared.config.models.tracing_config import Exporter as Settings
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -141,3 +143,21 @@ def test_tls_files_must_be_there(tmp_path: Path) -> None:
     settings = Settings(endpoint="https://localhost:1", ca_file=str(tmp_path / "none.pem"))
     with pytest.raises(TransportError, match=r"none\.pem"):
         make_transport(settings, {})
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+@pytest.mark.parametrize(
+    "text", ["a=b,s3cret", "a=b,x-key=s3cr%0Aet", "a=b,x key=s3cret", "a=b,=s3c"]
+)
+def test_headers_of_the_environment_are_refused_without_saying_them(
+    protocol: Literal["http", "grpc"], text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(TransportError, match="item 2") as raised:
+        make_transport(Settings(protocol=protocol), {"OTEL_EXPORTER_OTLP_HEADERS": text})
+    assert "s3c" not in str(raised.value) + caplog.text
+
+
+def test_grpc_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with pytest.raises(TransportError, match=r"mxrc\[grpc\]"):
+        make_transport(Settings(protocol="grpc"), {})
