@@ -1,104 +1,25 @@
 """Placement on a PREEMPT_RT kernel with two NUMA nodes and isolated CPUs, in an emulated machine.
 
-The machine is booted once; what came of it is judged here. `make test-vm` runs this alone. Image,
-wheels and what was unpacked of them are kept in build/vm.
+The machine is booted once; what came of it is judged here. `make test-vm` runs this
+and test_vm_units.py.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.helpers import ROOT, require_tool, skip_or_fail
+from tests.lab.machine import BOOT_S, BUILD_S, HERE, boot, of
 
-HERE = Path(__file__).resolve().parent / "vm"
-CACHE = ROOT / "build/vm"
-GUEST_PYTHON = "3.11"
-BUILD_S = 900
-BOOT_S = 2400
 FIFO, DEADLINE = 1, 6
 
 pytestmark = pytest.mark.timeout(BUILD_S + BOOT_S + 600)
 
 
-def pip(*arguments: str | Path, check: bool = True) -> bool:
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", *map(str, arguments)],
-        cwd=ROOT,
-        check=check,
-        timeout=BUILD_S,
-    )
-    return done.returncode == 0
-
-
-def site(folder: Path) -> None:
-    """mxrc and what it needs, as the guest's Python has to find it, in folder/site.tar."""
-    wheels = CACHE / "wheels"
-    for old in wheels.glob("mxrc-*.whl"):
-        old.unlink()
-    pip("wheel", "--no-deps", "--no-build-isolation", "-w", wheels, ".")
-    (own,) = wheels.glob("mxrc-*.whl")
-    target = ("--python-version", GUEST_PYTHON, "--only-binary=:all:", "--find-links", wheels)
-    install = ("install", "--target", folder / "site", "--no-compile", "--no-index", *target, own)
-    if not pip(*install, check=False):
-        pip("download", "-d", wheels, *target, own)
-        shutil.rmtree(folder / "site", ignore_errors=True)
-        pip(*install)
-    if sys.version_info[:2] == (3, 11):
-        subprocess.run(
-            [sys.executable, "-m", "compileall", "-q", str(folder / "site")],
-            stdout=subprocess.DEVNULL,
-            check=False,
-        )
-    subprocess.run(["tar", "-C", str(folder), "-cf", str(folder / "site.tar"), "site"], check=True)
-    shutil.rmtree(folder / "site")
-
-
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    if os.getuid() != 0:
-        skip_or_fail("building the machine needs root", "sudo")
-    for program, package in (
-        ("qemu-system-x86_64", "qemu-system-x86"),
-        ("mmdebstrap", "mmdebstrap"),
-        ("depmod", "kmod"),
-        ("mke2fs", "e2fsprogs"),
-    ):
-        require_tool(program, package)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    lock = ["flock", str(CACHE / "lock")]
-    subprocess.run([*lock, str(HERE / "build.sh"), str(CACHE)], check=True, timeout=BUILD_S)
-    share = tmp_path_factory.mktemp("vm")
-    site(share)
-    for file in (HERE / "guest").iterdir():
-        if file.is_file():
-            shutil.copy(file, share)
-    subprocess.run(
-        [str(HERE / "run.sh"), str(CACHE), str(share), str(BOOT_S)],
-        check=False,
-        timeout=BOOT_S + 60,
-    )
-    out = share / "out.txt"
-    said = out.read_text(errors="replace") if out.exists() else "nothing was said"
-    target = share / "results.json"
-    assert target.exists(), f"the machine did not get to the checks:\n{said}"
-    yield json.loads(target.read_text())
-    (share / "site.tar").unlink(missing_ok=True)
-
-
-def of(results: dict[str, Any], name: str) -> dict[str, Any]:
-    assert name in results, "the machine did not get so far in its time"
-    found: dict[str, Any] = results[name]
-    assert "failed" not in found, found["failed"]
-    return found
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return boot(HERE / "guest", tmp_path_factory.mktemp("vm"))
 
 
 def in_force(found: dict[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def errors(model: str, options: tuple[str, ...], folder: Path) -> int:
         timeout=60,
     )
     done = subprocess.run(
-        ["./pan", "-m1000000"], cwd=folder, check=True, timeout=300, capture_output=True, text=True
+        ["./pan", "-m1000000"], cwd=folder, check=True, timeout=900, capture_output=True, text=True
     )
     # A search that was cut short proves nothing.
     assert "Search not completed" not in done.stdout or "assertion violated" in done.stdout
@@ -71,6 +71,7 @@ def test_model_holds(model: str, options: tuple[str, ...], tmp_path: Path) -> No
     assert errors(model, options, tmp_path) == 0
 
 
+@pytest.mark.timeout(1000)
 def test_model_of_the_lease_holds(tmp_path: Path) -> None:
     """Three million states: some ten seconds."""
     assert errors("lease", (), tmp_path) == 0

@@ -12,7 +12,7 @@ exec timeout -k 5 "${3:-300}" qemu-system-x86_64 -accel tcg,thread=multi,tb-size
     -object memory-backend-ram,id=m0,size=1024M -object memory-backend-ram,id=m1,size=1024M \
     -numa node,nodeid=0,cpus=0-1,memdev=m0 -numa node,nodeid=1,cpus=2-3,memdev=m1 -numa dist,src=0,dst=1,val=21 \
     -kernel "$image/vmlinuz" -initrd "$image/initrd.gz" \
-    -append "console=ttyS0 root=/dev/vda rw isolcpus=2,3 nohz_full=2,3 rcu_nocbs=2,3 mitigations=off nokaslr audit=0 net.ifnames=0 panic=-1 ${VM_APPEND:-}" \
+    -append "console=ttyS0 root=/dev/vda rw ${VM_ISOLATION-isolcpus=2,3 nohz_full=2,3 rcu_nocbs=2,3} mitigations=off nokaslr audit=0 net.ifnames=0 panic=-1 ${VM_APPEND:-}" \
     -drive file="$image/rootfs.ext4",if=virtio,format=raw,snapshot=on,cache=unsafe \
     -virtfs local,path="$share",mount_tag=share,security_model=none,id=share \
     -nic none -nodefaults -display none -no-reboot -serial file:"$share/console.log" -monitor none
