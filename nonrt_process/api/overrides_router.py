@@ -22,7 +22,7 @@ def make_router(context: Context) -> APIRouter:
     def placement() -> RuntimePlacement:
         return context.require(RuntimePlacement)
 
-    @router.get("")
+    @router.get("", responses=documented(NotKept))
     def overrides() -> dict[str, dict[str, Any]]:
         """What is laid over the files at every start: a merge patch (RFC 7396) by file stem."""
         return placement().changed()

@@ -128,6 +128,10 @@ class Bottlenecks:
         """By operation, over the last minute."""
         return self._operations.figures(now_ns)
 
+    def judged(self, operation: str, figure: Figures) -> tuple[float, float]:
+        """(threshold, what is held against it) in seconds."""
+        return _judged_by(self._settings(), operation, figure)
+
     def _end(self, found: Found) -> None:
         self._log.info("%s is no bottleneck any longer", found.operation)
 

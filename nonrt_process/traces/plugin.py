@@ -19,7 +19,7 @@ from nonrt_process.interfaces import (
     TraceStatistics,
 )
 from nonrt_process.plugins import Plugin
-from nonrt_process.traces import otlp
+from nonrt_process.traces import operations_router, otlp
 from nonrt_process.traces.archive import Archive
 from nonrt_process.traces.bottlenecks import Bottlenecks
 from nonrt_process.traces.exemplars import CycleExemplars, HttpTimes
@@ -120,7 +120,10 @@ class TracesPlugin(Plugin):
         super().__init__(
             "traces",
             consumers=[self._consumer],
-            routers=[make_router(self._archive)],
+            routers=[
+                make_router(self._archive),
+                operations_router.make_router(bottlenecks, context.clock),
+            ],
             metrics=[
                 times,
                 TraceMetrics(

@@ -20,6 +20,16 @@ _COLUMNS: Final = {
     "spans": "spans",
     "error": "error",
 }
+_OPERATIONS: Final = {
+    "operation": "operation",
+    "spans": "spans",
+    "mean_ms": "mean ms",
+    "p95_ms": "p95 ms",
+    "judged_ms": "judged ms",
+    "threshold_ms": "threshold ms",
+    "error_ratio": "errors",
+    "waits_for": "bottleneck: waits for",
+}
 _RATES: Final = ("sampling_rate", "task_sampling_rate", "rt_cycle_sampling_rate")
 
 TraceId = Annotated[str, typer.Argument(metavar="TRACE_ID", help="32 hex digits.")]
@@ -32,6 +42,7 @@ def register(app: typer.Typer) -> None:
     group.command(name="list")(list_traces)
     group.command()(show)
     group.command()(export)
+    group.command()(operations)
     group.command()(sampling)
     app.add_typer(group, name="trace")
 
@@ -138,3 +149,20 @@ def sampling(
     change: dict[str, Any] = {name: value for name, value in given if value is not None}
     path = "/api/v1/tracing/sampling"
     print_fields(client.put(path, change) if change else client.fetch(path), as_json=as_json)
+
+
+def operations(
+    config_dir: ConfigDir = None,
+    instance: Instance = None,
+    as_json: Json = False,
+) -> None:
+    """What each operation took in the last minute, bottlenecks first."""
+    from shared.cli.client import Client
+    from shared.cli.options import load
+    from shared.cli.output import print_rows
+
+    page = Client(load(config_dir, instance)).fetch("/api/v1/tracing/operations")
+    rows = [
+        one | {"waits_for": (one["bottleneck"] or {}).get("step", "")} for one in page["operations"]
+    ]
+    print_rows(rows, _OPERATIONS, as_json=as_json, title="operations")

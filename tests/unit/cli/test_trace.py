@@ -98,3 +98,25 @@ def test_sampling(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert Handler.asked[1][3] == {"task_sampling_rate": 0.5}
     assert command("trace", "sampling", "--task-rate", "1.5") != 0
     assert len(Handler.asked) == 2
+
+
+def test_operations(command: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {
+        "operation": "task.execute pick",
+        "spans": 3,
+        "mean_ms": 12.5,
+        "beyond_ms": 0.0,
+        "p95_ms": 20.0,
+        "error_ratio": 0.5,
+        "threshold_ms": 10.0,
+        "judged_ms": 12.5,
+        "bottleneck": {"step": "action.execute pick/grip", "share": 0.9, "trace_id": TRACE},
+    }
+    quiet = row | {"operation": "http.server", "bottleneck": None}
+    Handler.answers = {"/api/v1/tracing/operations": (200, {"operations": [row, quiet]})}
+    assert command("trace", "operations") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "action.execute pick/grip" in shown[1]
+    assert "http.server" in shown[2]
+    assert command("trace", "operations", "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["operation"] == "task.execute pick"

@@ -5,10 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
 from nonrt_process.traces.bottlenecks import CALM, Bottlenecks
 from nonrt_process.traces.critical_path import Timed, critical_path
 from nonrt_process.traces.operations import MAX_OPERATIONS, OTHER, SLICE_NS, Operations
+from nonrt_process.traces.operations_router import make_router
+from shared.clock import FakeClock
 from shared.config.models.tracing_config import Bottlenecks as Settings
 from shared.enums import EventKind, SpanOperation, SpanStatus
 from tests.unit.nonrt_process.fakes import events
@@ -183,3 +187,22 @@ def test_p95_within_a_bucket_and_a_bound_on_names() -> None:
     assert figures[OTHER].spans > MAX_OPERATIONS - 2
     operations.forget_idle(7 * SLICE_NS)
     assert operations.figures(7 * SLICE_NS) == {}
+
+
+def test_figures_over_http() -> None:
+    setup = Setup(Settings(thresholds_ms={"task.execute *": 4000}))
+    setup.run(slow_ms=50, planned_ms=20)
+    app = FastAPI()
+    app.include_router(make_router(setup.detector, FakeClock((setup.runs + 1) * SLICE_NS // 5)))
+    with TestClient(app) as client:
+        rows = client.get("/api/v1/tracing/operations").json()["operations"]
+    found = {row["operation"]: row for row in rows}
+    assert rows[0]["operation"] == SLOW
+    slow, task = found[SLOW], found["task.execute pick"]
+    assert slow["spans"] == 5
+    assert slow["mean_ms"] == pytest.approx(50)
+    assert (slow["judged_ms"], slow["threshold_ms"]) == (pytest.approx(30), 10)
+    assert slow["bottleneck"]["step"] == SLOW
+    assert len(slow["bottleneck"]["trace_id"]) == 32
+    assert task["bottleneck"] is None
+    assert (task["judged_ms"], task["threshold_ms"]) == (pytest.approx(52), 4000)
