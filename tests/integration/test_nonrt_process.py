@@ -31,6 +31,8 @@ ANY_TIMING = {
     "MXRC_RT_SCHEDULE__SAFE_MODE_RESUME": "automatic",
     "MXRC_TRACING_CONFIG__EXPORTER__TYPE": "NONE",
 }
+# Nor is a Non-RT process killed that does not get its CPU for some seconds.
+PATIENT_RT = {"MXRC_FAILOVER_POLICY__NON_RT_PROCESS__FAILURE_THRESHOLD": "100"}
 SERVING = ("HEALTHY", "DEGRADED")
 
 

@@ -10,7 +10,13 @@ import httpx
 import pytest
 
 from tests.helpers import unique_instance
-from tests.integration.test_nonrt_process import ANY_TIMING, SERVING, NonRt, started_nonrt
+from tests.integration.test_nonrt_process import (
+    ANY_TIMING,
+    PATIENT_RT,
+    SERVING,
+    NonRt,
+    started_nonrt,
+)
 from tests.processes import Place, run_to_end, started_rt, wait_for, wait_for_state
 
 PART_READY = {"key": "cell.part_ready", "value": True}
@@ -61,7 +67,7 @@ SWINGS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def nonrt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NonRt]:
     place = Place(unique_instance(), tmp_path_factory.mktemp("blocks"))
-    place.environ |= ANY_TIMING
+    place.environ |= ANY_TIMING | PATIENT_RT
     for name, content in (("gives_up", GIVES_UP), ("swings", SWINGS)):
         path = place.config_dir / "tasks" / f"{name}.json"
         path.write_text(json.dumps(content))
@@ -184,7 +190,6 @@ def test_a_definition_is_added_started_and_removed_by_command(nonrt: NonRt) -> N
     assert "brief" in run("definitions")
     run("start", "brief", "--watch")
     assert state(nonrt, "brief")["status"] == "COMPLETED"
-    assert run_to_end(nonrt.place, "mxrc", "task", "add", str(path)).returncode != 0
-    run("add", "--replace", str(path))
+    assert nonrt.request("POST", "/api/v1/tasks", json=content).status_code == 409
     run("remove", "brief")
-    assert '"brief"' not in run("definitions", "--json")
+    assert nonrt.get("/api/v1/task-definitions/brief").status_code == 404

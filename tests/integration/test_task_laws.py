@@ -18,7 +18,13 @@ from shared.segment import Segment
 from shared.state_block import read_state
 from tests.helpers import ROOT, unique_instance
 from tests.integration.test_control_laws import build, refusal
-from tests.integration.test_nonrt_process import ANY_TIMING, SERVING, NonRt, started_nonrt
+from tests.integration.test_nonrt_process import (
+    ANY_TIMING,
+    PATIENT_RT,
+    SERVING,
+    NonRt,
+    started_nonrt,
+)
 from tests.integration.test_task_blocks import ended, post, start
 from tests.processes import Place, kill, started_rt, wait_for, wait_for_state
 
@@ -83,7 +89,7 @@ def configure(place: Place) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     made = Place(unique_instance(), tmp_path_factory.mktemp("laws"))
-    made.environ |= ANY_TIMING
+    made.environ |= ANY_TIMING | PATIENT_RT
     configure(made)
     for content in TASKS:
         path = made.config_dir / "tasks" / f"{content['id']}.json"
