@@ -3,9 +3,9 @@
 Both deliver to the same receiver, in a process of its own, by OTLP/HTTP. Measured is the CPU time
 of this process from the records (or the ended SDK spans) to the answered requests; blocks
 alternate. Then what spans cost the RT thread (rt_spans.c: off, 10 %, 100 % on a body of 100 us),
-and a trace of 1,000 spans out of a store of many. `python benchmarks/bench_tracing.py [--spans N]
-[--blocks N] [--store N] [--json FILE]`. On a loaded machine look at `noise_percent`, and at CPU
-times.
+and a trace of 1,000 spans out of a store of many, beside a plain SQLite table with an index, read
+in turns. `python benchmarks/bench_tracing.py [--only export|rt|store] [--spans N] [--blocks N]
+[--store N] [--json FILE]`. On a loaded machine look at `load`, `noise_percent`, and at CPU times.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import argparse
 import json
 import logging
 import multiprocessing
+import os
 import platform
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -46,6 +48,7 @@ from shared.layout import EVENT_DTYPE, Records
 GOAL: Final = 150_000
 SPAN_GOAL_NS: Final = 60
 STORE_GOAL_MS: Final = 200
+OF_TRACE: Final = 1000
 ACTIONS: Final = 8
 NAMES: Final = {0: "", 1: "main", **{10 + n: f"action_{n}" for n in range(ACTIONS)}}
 RESOURCE: Final[dict[str, str | int]] = {
@@ -216,22 +219,139 @@ def bench_rt(folder: Path) -> dict[str, Any]:
     return found
 
 
+class PlainTable:
+    """The yardstick of the store: the table that comes to mind first; attributes as JSON."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path)
+        self._connection.executescript(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+            "CREATE TABLE span (trace_id BLOB, span_id BLOB, parent_span_id BLOB, name TEXT,"
+            " start_ns INTEGER, end_ns INTEGER, attributes TEXT);"
+            "CREATE INDEX span_by_trace ON span (trace_id);"
+        )
+
+    def add(self, records: Records) -> None:
+        columns = ("execution_id", "cycle", "slot", "sequence_name", "action_name", "step")
+        rows = [
+            (
+                trace_id,
+                span_id,
+                parent,
+                "action.execute",
+                start,
+                end,
+                json.dumps(
+                    {
+                        "task.id": task.decode(),
+                        "mxrc.execution_id": numbers[0],
+                        "rt.cycle": numbers[1],
+                        "rt.slot": numbers[2],
+                        "sequence.id": NAMES[numbers[3]],
+                        "action.id": NAMES[numbers[4]],
+                        "mxrc.step": numbers[5],
+                    }
+                ),
+            )
+            for trace_id, span_id, parent, start, end, task, numbers in zip(
+                *(
+                    [one.tobytes() for one in records[name]]
+                    for name in ("trace_id", "span_id", "parent_span_id")
+                ),
+                *(records[name].tolist() for name in ("start_ns", "time_ns", "task_id")),
+                zip(*(records[name].tolist() for name in columns), strict=True),
+                strict=True,
+            )
+        ]
+        with self._connection:
+            self._connection.executemany("INSERT INTO span VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def read(self, trace_id: bytes) -> list[dict[str, Any]]:
+        found = self._connection.execute(
+            "SELECT hex(span_id), hex(parent_span_id), name, start_ns, end_ns, attributes FROM span"
+            " WHERE trace_id = ? ORDER BY start_ns",
+            (trace_id,),
+        )
+        names = ("span_id", "parent_span_id", "name", "start_ns", "end_ns")
+        return [
+            {**dict(zip(names, row, strict=False)), "attributes": json.loads(row[5])}
+            for row in found
+        ]
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 def bench_store(folder: Path, spans: int) -> dict[str, Any]:
     """A trace of 1,000 spans from a store of `spans`, as `mxrc trace show` gets it."""
     archive = Archive(folder / "spans.sqlite3", SystemClock(), logging.getLogger("bench"))
     archive.open()
+    plain = PlainTable(folder / "plain.sqlite3")
+    traces, filled_s = _fill(archive, plain, spans)
+    reads: dict[str, Callable[[bytes], list[dict[str, Any]]]] = {
+        "mxrc": lambda trace: views.spans(archive.request(trace)),
+        "plain": plain.read,
+    }
+    took: dict[str, list[float]] = {name: [] for name in reads}
+    cpu: dict[str, list[float]] = {name: [] for name in reads}
+    random = np.random.default_rng(13)
+    for at in random.choice(len(traces), min(50, len(traces)), replace=False).tolist():
+        for name, read in reads.items():
+            wall, own = time.perf_counter(), time.thread_time()
+            found = read(traces[at])
+            json.dumps(found)
+            took[name].append((time.perf_counter() - wall) * 1e3)
+            cpu[name].append((time.thread_time() - own) * 1e3)
+            assert len(found) == OF_TRACE, (name, len(found))
+    size = archive.store.size_bytes()
+    archive.store.close()
+    plain.close()
+    figures: dict[str, Any] = {
+        "spans": len(traces) * OF_TRACE,
+        "filled_s": filled_s,
+        "bytes_per_span": size / spans,
+        **{
+            name: {
+                "trace_ms": {"median": statistics.median(took[name]), "max": max(took[name])},
+                "trace_cpu_ms": {"median": statistics.median(cpu[name]), "max": max(cpu[name])},
+            }
+            for name in reads
+        },
+    }
+    figures["times_plain"] = statistics.median(took["mxrc"]) / statistics.median(took["plain"])
+    for name in reads:
+        one = figures[name]
+        print(
+            f"store, {name:5}: a trace of {OF_TRACE} spans out of {figures['spans']:,}: median "
+            f"{one['trace_ms']['median']:.1f} ms, worst {one['trace_ms']['max']:.0f} ms, CPU time "
+            f"{one['trace_cpu_ms']['median']:.1f} ms"
+        )
+    print(
+        f"store: goal {STORE_GOAL_MS} ms; {figures['times_plain']:.1f} times the plain table; "
+        f"{size / spans:.0f} bytes a span"
+    )
+    return figures
+
+
+def _fill(archive: Archive, plain: PlainTable, spans: int) -> tuple[list[bytes], float]:
+    """Both with the same spans; returns the traces and the seconds that the archive took."""
     origin = otlp.Origin.make(dict(RESOURCE), "mxrc.rt", "1")
     encoder = RtEncoder(NAMES.__getitem__)
-    batch, of_trace = 10_000, 1000
+    batch = 10_000
     records = make_records(batch)
+    # Of today: what is older than the store keeps would be gone before it is read.
+    shift = np.uint64(time.time_ns()) - records["start_ns"][0]
+    records["start_ns"] += shift
+    records["time_ns"] += shift
     random = np.random.default_rng(11)
     traces = []
-    started = time.perf_counter()
-    for _ in range(spans // batch):
-        ids = random.integers(0, 256, (batch // of_trace, 16), np.uint8)
+    filled_s = 0.0
+    for _ in range(max(1, spans // batch)):
+        ids = random.integers(0, 256, (batch // OF_TRACE, 16), np.uint8)
         records["trace_id"] = ids[np.arange(batch) % len(ids)]
         records["span_id"] = random.integers(1, 256, (batch, 8), np.uint8)
         traces += [one.tobytes() for one in ids]
+        started = time.perf_counter()
         span_ids = np.ascontiguousarray(records["span_id"]).view("V8").ravel().tolist()
         rows = zip(
             encoder.encode(records, records["start_ns"]).spans,
@@ -248,51 +368,24 @@ def bench_store(folder: Path, spans: int) -> dict[str, Any]:
                 for data, trace, own, at in rows
             ]
         )
-    archive.store.write(lambda _: None)
-    filled_s = time.perf_counter() - started
-    took, cpu = [], []
-    for trace in random.choice(len(traces), min(50, len(traces)), replace=False).tolist():
-        wall, own = time.perf_counter(), time.thread_time()
-        found = views.spans(archive.request(traces[trace]))
-        json.dumps(found)
-        took.append((time.perf_counter() - wall) * 1e3)
-        cpu.append((time.thread_time() - own) * 1e3)
-        assert len(found) == of_trace
-    size = archive.store.size_bytes()
-    archive.store.close()
-    figures = {
-        "spans": spans - archive.dropped,
-        "filled_s": filled_s,
-        "bytes_per_span": size / spans,
-        "trace_ms": {"median": statistics.median(took), "max": max(took)},
-        "trace_cpu_ms": {"median": statistics.median(cpu), "max": max(cpu)},
-    }
-    print(
-        f"store: a trace of {of_trace} spans out of {figures['spans']:,}: median "
-        f"{statistics.median(took):.0f} ms, worst {max(took):.0f} ms (goal {STORE_GOAL_MS}), "
-        f"CPU time {statistics.median(cpu):.0f} ms; {size / spans:.0f} bytes a span"
-    )
-    return figures
+        archive.store.write(lambda _: None)
+        filled_s += time.perf_counter() - started
+        plain.add(records)
+    assert not archive.dropped, f"{archive.dropped} spans did not fit"
+    return traces, filled_s
 
 
-def main() -> None:
-    """Run and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--spans", type=int, default=50_000, help="of ours in a block")
-    parser.add_argument("--sdk-spans", type=int, default=10_000, help="of the SDK in a block")
-    parser.add_argument("--blocks", type=int, default=5)
-    parser.add_argument("--store", type=int, default=1_000_000, help="spans in the store; 0: skip")
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
-    options = parser.parse_args()
+def bench_export(span_count: int, sdk_span_count: int, blocks: int) -> dict[str, Any]:
+    """Encode, spool and send beside the SDK, in alternating blocks."""
     ours, theirs = multiprocessing.Pipe()
     receiver = multiprocessing.get_context("fork").Process(target=_receive, args=(theirs,))
     receiver.start()
     try:
         url = f"http://127.0.0.1:{ours.recv()}"
-        records = make_records(options.spans)
-        sdk_spans = make_sdk_spans(records[: options.sdk_spans])
+        records = make_records(span_count)
+        sdk_spans = make_sdk_spans(records[:sdk_span_count])
         found: dict[str, list[float]] = {"mxrc": [], "mxrc encode": [], "sdk": [], "sdk gzip": []}
-        for block in range(options.blocks + 1):
+        for block in range(blocks + 1):
             with tempfile.TemporaryDirectory() as folder:
                 place = Path(folder)
                 figures = {
@@ -312,9 +405,8 @@ def main() -> None:
         receiver.terminate()
         receiver.join()
     result: dict[str, Any] = {
-        "machine": platform.processor() or platform.machine(),
-        "spans": options.spans,
-        "blocks": options.blocks,
+        "spans": span_count,
+        "blocks": blocks,
         "goal_spans_per_cpu_second": GOAL,
         "spans_per_cpu_second": {
             name: {"median": statistics.median(f), "min": min(f), "max": max(f)}
@@ -331,10 +423,35 @@ def main() -> None:
     print(
         f"mxrc: goal {GOAL:,}; {ratio:.1f} times the SDK. mxrc is with gzip and the spool on disk."
     )
+    result["times_sdk"] = ratio
+    return result
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--spans", type=int, default=50_000, help="of ours in a block")
+    parser.add_argument("--sdk-spans", type=int, default=10_000, help="of the SDK in a block")
+    parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--store", type=int, default=1_000_000, help="spans in the store; 0: skip")
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--only", choices=("export", "rt", "store"), help="this part alone")
+    options = parser.parse_args()
+    parts = [options.only] if options.only else ["export", "rt", "store"]
+    result: dict[str, Any] = {
+        "machine": platform.processor() or platform.machine(),
+        "cpus": os.cpu_count(),
+        "load": {"before": os.getloadavg()[0]},
+    }
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
+    if "export" in parts:
+        result |= bench_export(options.spans, options.sdk_spans, options.blocks)
     with tempfile.TemporaryDirectory() as folder:
-        result["rt"] = bench_rt(Path(folder))
-        if options.store:
+        if "rt" in parts:
+            result["rt"] = bench_rt(Path(folder))
+        if "store" in parts and options.store:
             result["store"] = bench_store(Path(folder), options.store)
+    result["load"]["after"] = os.getloadavg()[0]
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
