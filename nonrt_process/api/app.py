@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, FastAPI
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
 from nonrt_process.api.guards import Guards
@@ -33,6 +35,7 @@ def make_app(context: Context, routers: Iterable[APIRouter]) -> ASGIApp:
         title="mxrc",
         version=package_version(),
         description="Health and control of a robot-control runtime. Errors are problem documents.",
+        openapi_url=None,  # that one makes the text anew for each request
         docs_url=None,  # those pages load from other hosts
         redoc_url=None,
         redirect_slashes=False,
@@ -46,7 +49,13 @@ def make_app(context: Context, routers: Iterable[APIRouter]) -> ASGIApp:
     async def operators_page() -> HTMLResponse:
         return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})
 
-    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    @cache
+    def openapi_text() -> bytes:
+        return orjson.dumps(document(app))
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return Response(openapi_text(), media_type="application/json")
 
     def api() -> Any:
         return context.config.current.api
