@@ -87,12 +87,12 @@ run: build ## Set up, compile, and run the demo until Ctrl-C
 # ---- Tests --------------------------------------------------------------------------------------
 
 .PHONY: test
-test: test-c-short test-unit test-integration test-stress-short ## C, unit, integration and short stress tests (at most 10 minutes)
+test: test-c-short test-unit test-integration ## C, unit and integration tests (at most 10 minutes)
 
-# Three of the five builds; `make test-c` runs them all.
+# Two of the five builds; `make test-c` runs them all.
 .PHONY: test-c-short
 test-c-short:
-	@$(MAKE) --no-print-directory test-c C_VARIANTS="gcc asan tsan"
+	@$(MAKE) --no-print-directory test-c C_VARIANTS="gcc asan"
 
 C_ARGS = PYTHON=$(abspath $(BIN)/python) $(if $(C_VARIANTS),VARIANTS="$(C_VARIANTS)")
 
@@ -121,12 +121,12 @@ test-integration: build ## Integration tests: real processes on free ports
 	@$(call pytest,tests/integration,$(ARGS))
 
 .PHONY: test-stress-short
-test-stress-short: build
+test-stress-short: build ## Those of the stress tests that take a minute or two together
 	@if grep -rqs 'mark\.short' tests/stress --include='test_*.py'; then $(PYTEST) tests/stress -m short $(ARGS); \
 	else echo "tests/stress: no short tests"; fi
 
 .PHONY: test-stress
-test-stress: build ## Load, kills and long runs (ARGS='-m "not short"': without those of `make test`)
+test-stress: build ## Load, kills and long runs (ARGS='-m "not short"': without the short ones)
 	@$(call pytest,tests/stress,--durations=12 $(ARGS))
 
 .PHONY: test-lab
