@@ -25,7 +25,10 @@ def register(app: typer.Typer) -> None:
         ] = False,
         run_dir: Annotated[
             Optional[Path],  # noqa: UP045  typer evaluates it
-            typer.Option(metavar="DIR", help="Folder of the lock files (default: configured)."),
+            typer.Option(
+                metavar="DIR",
+                help="Folder of the lock files (default: those in use, or configured).",
+            ),
         ] = None,
         instance: Instance = None,
         config_dir: ConfigDir = None,
@@ -43,7 +46,6 @@ def register(app: typer.Typer) -> None:
         from shared.inspector.rows import as_dicts
 
         name = None if everything else chosen_instance(config_dir, instance)
-        folder = run_dir or _run_dir(config_dir)
         found = [judge(one) for one in find_objects() if name in (None, one.instance)]
         results: list[Cleaned] = []
         for one in found:
@@ -54,7 +56,7 @@ def register(app: typer.Typer) -> None:
                 results.append(_left(one, "not confirmed"))
                 continue
             try:
-                results.append(remove(one, folder / f"{one.instance}.lock"))
+                results.append(remove(one, _lock(run_dir, config_dir, one.instance)))
             except LockRefused as error:
                 results.append(_left(one, str(error)))
         if as_json:
@@ -82,7 +84,12 @@ def _agreed(one: Candidate) -> bool:
     return typer.confirm(question, err=True)
 
 
-def _run_dir(config_dir: Path | None) -> Path:
+def _lock(run_dir: Path | None, config_dir: Path | None, instance: str) -> Path:
+    """A wrong one is no danger: without the lock file nothing is removed."""
     from shared.cli.options import load
+    from shared.cli.shm.check import lock_file
 
-    return load(config_dir, None).paths.run_dir
+    if run_dir is not None:
+        return run_dir / f"{instance}.lock"
+    in_use = lock_file(config_dir, instance)
+    return in_use or load(config_dir, None).paths.run_dir / f"{instance}.lock"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.cli.shm import clean
 from shared.inspector.cleaning import Candidate, LockRefused, judge, remove
 from shared.inspector.objects import AttachedProcess, SegmentObject, examine
 from shared.segment import Segment
@@ -149,3 +150,17 @@ def test_the_lock_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(LockRefused):
         remove(Candidate("x", "/dev/shm/mxrc-x", 0, 0, "dead", ""), tmp_path / "no.lock")
     assert not (tmp_path / "no.lock").exists()
+
+
+def test_lock_of_an_instance_that_mxrc_up_started_here(
+    instance: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is configured but the name; mxrc up had its folders below ./var/NAME."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
+    folder = Path("var", instance, "run")
+    folder.mkdir(parents=True)
+    found = clean._lock(None, None, instance)
+    assert found == folder / f"{instance}.lock"
+    assert clean._lock(tmp_path, None, instance) == tmp_path / f"{instance}.lock"
