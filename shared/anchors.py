@@ -1,8 +1,8 @@
 """Wall-clock time of a moment on CLOCK_MONOTONIC, as the wall clock was then.
 
 The segment keeps a history of (monotonic, realtime) pairs; a new one is added when the wall clock
-was stepped. Convert the start of a span and add the monotonic difference for its end, so that a
-step never puts a child outside its parent.
+was stepped. Convert the first start of a run and add monotonic differences for the rest of its
+spans, so that a step never puts a child outside its parent.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from nonrt_process.traces.inbox import Inbox
 from nonrt_process.traces.mark import Mark
 from nonrt_process.traces.open_spans import open_spans
 from nonrt_process.traces.rt_encoder import NOTHING_CARRIED, Carried, Encoded, RtEncoder
+from nonrt_process.traces.run_clock import RunClock
 from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
 from nonrt_process.traces.template import Bytes, Numbers
@@ -99,6 +100,7 @@ class RtSpans(Consumer):
         self._names = Names(segment)
         self._encoder = RtEncoder(self._names.resolve, self._carried)
         self._anchors = Anchors(segment)
+        self._run_clock = RunClock()
         self._pids.clear()
         self._cycles = CycleSelector(segment.generation)
         self._mark = Mark.unpack(self._spool.last_mark, segment.generation)
@@ -209,7 +211,9 @@ class RtSpans(Consumer):
         assert self._anchors is not None, "attached"
         assert self._encoder is not None
         self._learn_pid()
-        starts = self._anchors.realtime_array(spans["start_ns"])
+        moments = self._run_clock.moments(spans)
+        since: Numbers = spans["start_ns"].astype(np.uint64) - moments  # modulo 2^64
+        starts = self._anchors.realtime_array(moments) + since
         encoded = self._encoder.encode(spans, starts)
         ends = starts + (np.maximum(spans["time_ns"], spans["start_ns"]) - spans["start_ns"])
         ids, tasks = (spans["trace_id"], spans["span_id"]), spans["task_id"].tolist()

@@ -183,6 +183,35 @@ def test_a_clock_step_puts_no_child_outside_its_parent(tmp_path: Path) -> None:
     assert task.end_time_unix_nano - task.start_time_unix_nano == 1700
 
 
+def test_a_run_keeps_the_wall_clock_that_it_began_with(tmp_path: Path) -> None:
+    """Its first action ends, the clock is stepped, the second begins and ends, then the task."""
+    hour = 3600 * 10**9
+    setup = Setup()
+    with real_segment(tmp_path) as (rt, nonrt):
+        set_anchors(rt, (0, 10 * hour))
+        setup.consumer.on_attach(nonrt)
+
+        def record(first: int, *rows: dict[str, Any]) -> None:
+            of_run = events([row | {"execution_id": 7} for row in rows], first)
+            setup.consumer.on_batch(batch(of_run, generation=rt.generation))
+
+        record(0, span(SpanOperation.ACTION_EXECUTE, 3, 2, 400, 900))
+        set_anchors(rt, (0, 10 * hour), (1000, 11 * hour + 1000))
+        record(1, span(SpanOperation.ACTION_EXECUTE, 4, 2, 1100, 2000))
+        record(
+            2,
+            span(SpanOperation.SEQUENCE_RUN, 2, 1, 400, 2000),
+            span(SpanOperation.TASK_EXECUTE, 1, 9, 400, 2000),
+        )
+        record(4, span(SpanOperation.TASK_EXECUTE, 5, 9, 3000, 3500))
+    first, second, sequence, task, again = setup.spans()
+    assert first.start_time_unix_nano == task.start_time_unix_nano == 10 * hour + 400
+    assert second.start_time_unix_nano == 10 * hour + 1100
+    assert second.end_time_unix_nano == task.end_time_unix_nano == 10 * hour + 2000
+    assert sequence.start_time_unix_nano == 10 * hour + 400
+    assert again.start_time_unix_nano == 11 * hour + 3000
+
+
 def test_unsampled_spans_stay_here_and_losses_are_counted(tmp_path: Path) -> None:
     setup = Setup()
     with real_segment(tmp_path) as (rt, nonrt):
