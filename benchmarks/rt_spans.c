@@ -42,10 +42,10 @@ static void three_spans(void)
 {
     mxrc_span_id(exec, task->task_span_id);
     mxrc_span_id(exec, task->sequence_span_id);
-    mxrc_span_id(exec, task->action_span_id);
-    mxrc_span_end(exec, task, MXRC_SPAN_ACTION_EXECUTE, MXRC_OK);
-    mxrc_span_end(exec, task, MXRC_SPAN_SEQUENCE_RUN, MXRC_OK);
-    mxrc_span_end(exec, task, MXRC_SPAN_TASK_EXECUTE, MXRC_OK);
+    mxrc_span_id(exec, task->strand.action_span_id);
+    mxrc_span_end(exec, &task->strand, MXRC_SPAN_ACTION_EXECUTE, MXRC_OK);
+    mxrc_span_end(exec, &task->strand, MXRC_SPAN_SEQUENCE_RUN, MXRC_OK);
+    mxrc_span_end(exec, &task->strand, MXRC_SPAN_TASK_EXECUTE, MXRC_OK);
 }
 
 static double block(int kind)
@@ -73,7 +73,7 @@ static double one_span(uint8_t flags)
     for (uint32_t i = 0; i < ROUNDS; i++) {
         double began = now();
         for (uint32_t n = 0; n < CALLS; n++)
-            mxrc_span_end(exec, task, MXRC_SPAN_ACTION_EXECUTE, MXRC_OK);
+            mxrc_span_end(exec, &task->strand, MXRC_SPAN_ACTION_EXECUTE, MXRC_OK);
         least = fmin(least, now() - began);
     }
     return least / CALLS;
