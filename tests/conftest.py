@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from tests.helpers import SHM_DIR, unique_instance
 
 TESTS = Path(__file__).resolve().parent
 FOLDER_MARKERS = ("unit", "integration", "stress", "lab")
+
+
+def pytest_configure() -> None:
+    """SIGTERM (`timeout`) ends a run as Ctrl-C does: fixtures end the processes that they began."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,6 +21,8 @@ CACHE: Final = ROOT / "build/vm"
 GUEST_PYTHON: Final = "3.11"
 BUILD_S: Final = 900
 BOOT_S: Final = 2400
+# What mxrc needs that is published without a wheel: pure Python, built here.
+SOURCE_ONLY: Final = ("sdnotify",)
 ISOLATED: Final = "isolcpus=2,3 nohz_full=2,3 rcu_nocbs=2,3"
 
 
@@ -87,7 +89,9 @@ def _site(folder: Path) -> None:
     (own,) = wheels.glob("mxrc-*.whl")
     target = ("--python-version", GUEST_PYTHON, "--only-binary=:all:", "--find-links", wheels)
     install = ("install", "--target", folder / "site", "--no-compile", "--no-index", *target, own)
-    if not _pip(*install, check=False):
+    # Quiet: what the first try misses is got for the second.
+    if not _pip("-qq", *install, check=False):
+        _pip("wheel", "--no-deps", "-w", wheels, *SOURCE_ONLY)
         _pip("download", "-d", wheels, *target, own)
         shutil.rmtree(folder / "site", ignore_errors=True)
         _pip(*install)
