@@ -81,18 +81,29 @@ def alternate(options: argparse.Namespace, load: str, skipped: list[str]) -> Ite
                 yield Pair(load, period_us, ours, beside, turn + 1, tuple(sorted(others)))
 
 
-def compare_isolation(options: argparse.Namespace, policy: str) -> tuple[list[Run], list[Run]]:
-    """Sleep waiting at 1 kHz, the same load, in turns: without a cpuset, with one."""
+def compare_isolation(
+    options: argparse.Namespace, policy: str
+) -> tuple[list[Run], list[Run], list[Run]]:
+    """Sleep waiting at 1 kHz, the same load, in turns: without a cpuset, with one, CPU kept awake.
+
+    The last only as SCHED_FIFO: an ordinary thread may have to wait for the loop's time slice.
+    """
     cpu = max(os.sched_getaffinity(0))
     settings = {"MXRC_CPU_AFFINITY__RT_PROCESS__CPU_CORES": f"[{cpu}]", **POLICIES[policy]}
-    without, with_it = [], []
+    without, with_it, kept_awake = [], [], []
     for turn in range(options.rounds):
         say(f"isolation, {policy}, round {turn + 1} of {options.rounds}")
         with surroundings.stressed():
             without.append(executive("sleep", 1000, options.cycles, settings=settings))
         with surroundings.isolated(cpu) as (own, load), surroundings.stressed(load):
             with_it.append(executive("sleep", 1000, options.cycles, prefix=own, settings=settings))
-    return without, with_it
+            if policy != "SCHED_FIFO":
+                continue
+            with surroundings.awake(own):
+                kept_awake.append(
+                    executive("sleep", 1000, options.cycles, prefix=own, settings=settings)
+                )
+    return without, with_it, kept_awake
 
 
 def main() -> None:
@@ -118,15 +129,16 @@ def main() -> None:
         document["isolation"] = {}
         for policy in POLICIES:
             try:
-                without, with_it = compare_isolation(options, policy)
+                without, with_it, kept_awake = compare_isolation(options, policy)
             except MxrcError as error:
                 report.skipped.append(f"SC-002, {policy}: {error}")
                 continue
             document["isolation"][policy] = {
                 "without": [run.document() for run in without],
                 "with": [run.document() for run in with_it],
+                "with_and_awake": [run.document() for run in kept_awake],
             }
-            report.add(summary.isolation(without, with_it, policy))
+            report.add(summary.isolation(without, with_it, kept_awake, policy))
 
     clean = [pair for pair in pairs if pair.clean]
     print(f"All {len(pairs)} runs")

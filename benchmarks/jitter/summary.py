@@ -131,24 +131,33 @@ def figures(pairs: list[Pair]) -> list[Figure]:
     return found
 
 
-def isolation(without: list[Run], with_it: list[Run], policy: str) -> list[Figure]:
-    """SC-002, and what SC-001 says of isolated cores."""
-    before, after = (
-        median([float(run.late_us.mean()) for run in one]) for one in (without, with_it)
-    )
-    missed = sum(run.missed for run in with_it) / max(1, sum(run.slots for run in with_it))
-    lower = Figure(
-        f"sc002.{policy}",
-        f"mean jitter with / without isolation, {policy}",
-        after / before,
-        "",
-        0.5,
-        f"{after:.2f} against {before:.2f} us",
-    )
-    if policy == "SCHED_OTHER":
-        return [lower]
+def isolation(
+    without: list[Run], with_it: list[Run], kept_awake: list[Run], policy: str
+) -> list[Figure]:
+    """SC-002, and what SC-001 says of isolated cores; kept_awake: again, if the CPU never halts."""
+    before, after = _mean_jitter(without), _mean_jitter(with_it)
+    title = f"mean jitter with / without isolation, {policy}"
+    found = [_halved(f"sc002.{policy}", title, before, after)]
+    if policy == "SCHED_FIFO":
+        found += _isolated("sc001", "isolated, under load", with_it)
+    if kept_awake:
+        title += ", the CPU never halts"
+        found.append(_halved(f"sc002.{policy}.awake", title, before, _mean_jitter(kept_awake)))
+        found += _isolated("sc001.awake", "isolated, under load, the CPU never halts", kept_awake)
+    return found
+
+
+def _mean_jitter(runs: list[Run]) -> float:
+    return median([float(run.late_us.mean()) for run in runs])
+
+
+def _halved(key: str, title: str, before: float, after: float) -> Figure:
+    return Figure(key, title, after / before, "", 0.5, f"{after:.2f} against {before:.2f} us")
+
+
+def _isolated(key: str, where: str, runs: list[Run]) -> list[Figure]:
+    missed = sum(run.missed for run in runs) / max(1, sum(run.slots for run in runs))
     return [
-        lower,
-        Figure("sc001.mean", "mean jitter, isolated, under load", after, "us", 10.0),
-        Figure("sc001.rate", "miss rate, isolated, under load", 100 * missed, "%", 0.01),
+        Figure(f"{key}.mean", f"mean jitter, {where}", _mean_jitter(runs), "us", 10.0),
+        Figure(f"{key}.rate", f"miss rate, {where}", 100 * missed, "%", 0.01),
     ]

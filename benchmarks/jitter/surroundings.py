@@ -52,6 +52,21 @@ def stressed(prefix: Sequence[str] = ()) -> Iterator[None]:
 
 
 @contextmanager
+def awake(prefix: Sequence[str]) -> Iterator[None]:
+    """A SCHED_IDLE loop on the CPU of `prefix` while the body runs, so that it never halts.
+
+    It gives way to a real-time thread at once, and stands for idle=poll: a virtual CPU that halts
+    has to be woken by the host, and a CPU with nothing else to do halts in every cycle.
+    """
+    process = subprocess.Popen([*prefix, "chrt", "--idle", "0", "sh", "-c", "while :; do :; done"])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
 def unthrottled() -> Iterator[None]:
     """sched_rt_runtime_us -1 while the body runs: busy waiting is refused otherwise."""
     setting = Path("/proc/sys/kernel/sched_rt_runtime_us")

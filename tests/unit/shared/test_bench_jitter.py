@@ -41,9 +41,16 @@ def test_hybrid_has_a_goal_for_each_load() -> None:
 
 
 def test_isolation_compares_means() -> None:
-    lower, mean, rate = isolation([run("sleep", [8.0])], [run("sleep", [3.0])], "SCHED_FIFO")
+    before, after = [run("sleep", [8.0])], [run("sleep", [3.0])]
+    lower, mean, rate = isolation(before, after, [], "SCHED_FIFO")
     assert lower.value == pytest.approx(0.375)
     assert (lower.holds, mean.holds, rate.holds) == (True, True, True)
-    assert [one.key for one in isolation([run("a", [1.0])], [run("a", [1.0])], "SCHED_OTHER")] == [
-        "sc002.SCHED_OTHER"
-    ]
+    assert [one.key for one in isolation(before, after, [], "SCHED_OTHER")] == ["sc002.SCHED_OTHER"]
+
+
+def test_isolation_says_what_an_awake_cpu_would_do() -> None:
+    halts, awake = [run("sleep", [12.0])], [run("sleep", [2.0])]
+    found = {one.key: one for one in isolation([run("a", [8.0])], halts, awake, "SCHED_FIFO")}
+    assert not found["sc002.SCHED_FIFO"].holds
+    assert found["sc002.SCHED_FIFO.awake"].value == pytest.approx(0.25)
+    assert found["sc001.awake.mean"].value == pytest.approx(2.0)
