@@ -47,7 +47,7 @@ def journal_rows(place: Place) -> list[dict[str, Any]]:
     path = place.folder / "data" / f"tasks-{place.instance}.sqlite3"
     with closing(sqlite3.connect(path, timeout=30)) as connection:
         connection.row_factory = sqlite3.Row
-        query = "SELECT execution_id, task_id, status, error FROM execution"
+        query = "SELECT execution_id, task_id, status, error, started_ns FROM execution"
         return [dict(row) for row in connection.execute(query)]
 
 
