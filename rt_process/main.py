@@ -358,6 +358,8 @@ def _announce(started: _Started, board: SegmentBoard, reasons: list[Reason]) -> 
 
 def _finish(started: _Started) -> int:
     """The RT thread has ended by itself."""
+    from rt_process.stop_record import record_stop
+
     executive, segment = started.executive, started.segment
     if not executive.join(JOIN_S):
         complain(PROGRAM, "the RT thread cannot be joined: leaving the segment as it is")
@@ -370,7 +372,7 @@ def _finish(started: _Started) -> int:
     if result not in (0, errno.EAGAIN):
         complain(PROGRAM, f"the RT thread ended by itself: {reason or system_error(result)}")
         return EX_FAILURE  # the segment stays, for the successor and for post-mortem reading
-    if segment.rt_status.state == RtState.SHUTDOWN:
+    if segment.rt_status.state == RtState.SHUTDOWN and record_stop(started.config, segment, _say):
         _retire(started)
     complain(PROGRAM, "stopped")
     return EX_OK

@@ -161,7 +161,8 @@ struct mxrc_exec {
     uint64_t state_since_ns;
     uint64_t shutdown_since_ns;
     uint32_t finished;
-    uint32_t recovery; /* rt_status.last_recovery */
+    uint32_t recovery;       /* 0 clean start, 1 state block, 2 checkpoint */
+    uint32_t stopped_before; /* that state was left in order: nothing of it goes on */
     uint32_t restore_given;
     struct mxrc_exec_restore restore; /* of a checkpoint */
     uint64_t recovery_gap;

@@ -17,7 +17,7 @@ void mxrc_status_begin(struct mxrc_exec *exec)
     mxrc_store_relaxed32(&status->slots, exec->slots);
     mxrc_store_relaxed32(&status->restart_count, (uint32_t)starts);
     mxrc_store_relaxed(&status->started_ns, exec->started_ns);
-    mxrc_store_relaxed(&status->last_recovery, exec->recovery);
+    mxrc_store_relaxed(&status->last_recovery, exec->stopped_before ? 0 : exec->recovery);
     mxrc_store_relaxed32(&exec->at.member->tid, exec->tid);
     mxrc_store_release32(&exec->at.member->role, MXRC_ROLE_PRIMARY);
 }

@@ -34,15 +34,18 @@ static int executive_validate(const struct mxrc_exec *exec, const void *saved, u
            state->state_before <= MXRC_STATE_SHUTDOWN && state->safe_cause <= MXRC_SAFE_ENTRY;
 }
 
-/* A state of SHUTDOWN was left in order; who starts again starts from INIT. */
+/* A state of SHUTDOWN was left in order; who starts again starts from INIT, and what came behind the STOP was for
+ * the machine that was stopped. */
 static void executive_restore(struct mxrc_exec *exec, const void *saved, uint32_t bytes)
 {
     const struct mxrc_executive_state *state = saved;
     (void)bytes;
-    exec->state = state->state == MXRC_STATE_SHUTDOWN ? MXRC_STATE_INIT : state->state;
+    exec->stopped_before = state->state == MXRC_STATE_SHUTDOWN;
+    exec->state = exec->stopped_before ? MXRC_STATE_INIT : state->state;
     exec->state_before = state->state_before;
     exec->safe_cause = state->safe_cause;
-    exec->command_tail = state->command_tail;
+    exec->command_tail =
+        exec->stopped_before ? mxrc_load_acquire(&exec->at.commands->head) : state->command_tail;
     exec->state_since_ns = state->state_since_ns;
     exec->span_counter = state->span_counter;
     exec->span_seed = state->span_seed;

@@ -348,7 +348,7 @@ static void test_unknown_section_version(void)
     CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
 }
 
-/* The state before goes on, whatever auto_start says; after a STOP a new start begins anew. */
+/* The state before goes on, whatever auto_start says. */
 static void test_state_goes_on(void)
 {
     const uint32_t events[] = {MXRC_RT_PAUSE, MXRC_RT_SAFE_MODE_ENTER, MXRC_RT_ERROR_OCCUR};
@@ -362,13 +362,33 @@ static void test_state_goes_on(void)
         CHECK_EQUAL(rt_status()->state, states[i]);
         CHECK_EQUAL(rt_status()->last_recovery, 1);
     }
-    new_segment();
-    run_life(3, MXRC_PHASES, 0);
-    send_event(MXRC_RT_STOP);
-    run_life(50, MXRC_PHASES, 0);
-    CHECK_EQUAL(rt_status()->state, MXRC_STATE_SHUTDOWN);
-    run_life(5, MXRC_PHASES, 0);
-    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+}
+
+/* A STOP that the process lived to finish, or not: what it had, and what came behind the STOP, does not go on. */
+static void test_nothing_goes_on_after_a_stop(void)
+{
+    const uint32_t ends[] = {MXRC_PHASES, MXRC_AT_STATE_DONE, MXRC_AT_RECORD};
+    for (uint32_t i = 0; i < 3; i++) {
+        new_segment();
+        program_begin();
+        program_wait(20 * PERIOD);
+        program_end();
+        send_start(1, 0);
+        run_life(3, MXRC_PHASES, 0);
+        CHECK_EQUAL(counter(MXRC_COUNTER_TASKS_STARTED), 1);
+        send_event(MXRC_RT_STOP);
+        send_start(2, 0);
+        run_life(50, ends[i], 1);
+        struct mxrc_exec *exec = run_life(50, MXRC_PHASES, 0);
+        CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+        CHECK_EQUAL(rt_status()->last_recovery, 0);
+        CHECK_EQUAL(exec->active_tasks, 0);
+        CHECK_EQUAL(counter(MXRC_COUNTER_TASKS_STARTED), 1);
+        CHECK_EQUAL(counter(MXRC_COUNTER_TASKS_CANCELLED), 1);
+        send_start(3, 0); /* commands are taken again */
+        run_life(50, MXRC_PHASES, 0);
+        CHECK_EQUAL(counter(MXRC_COUNTER_TASKS_COMPLETED), 1);
+    }
 }
 
 /* Both processes died: Non-RT has five seconds to come back before what went on is stopped. */
@@ -437,6 +457,7 @@ int main(void)
     test_damaged_blocks();
     test_unknown_section_version();
     test_state_goes_on();
+    test_nothing_goes_on_after_a_stop();
     test_nonrt_stays_away();
     test_other_period_refused();
     bury();

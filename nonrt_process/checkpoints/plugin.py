@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from nonrt_process.checkpoints import snapshot
 from nonrt_process.checkpoints.writer import CheckpointWriter
 from nonrt_process.context import Context
 from nonrt_process.interfaces import CheckpointInfo, EventBus
 from nonrt_process.plugins import Plugin
+from shared import checkpoint_snapshot
 
 if TYPE_CHECKING:
     from shared.segment import Segment
@@ -36,7 +36,7 @@ class CheckpointsPlugin(Plugin):
         def take(segment: Segment, instance: str) -> dict[str, Any] | None:
             bus = context.get(EventBus)
             events = () if bus is None else bus.queued(MAX_EVENTS)
-            return snapshot.take(segment, instance, events)
+            return checkpoint_snapshot.take(segment, instance, events)
 
         self._writer = CheckpointWriter(
             context.config.current.paths.checkpoint_dir,

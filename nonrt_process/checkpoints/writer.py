@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nonrt_process.batch import Batch
-from nonrt_process.checkpoints import retention, snapshot
+from nonrt_process.checkpoints import retention
 from nonrt_process.consumer import Consumer
 from nonrt_process.interfaces import (
     HEALTHY,
@@ -20,6 +20,7 @@ from nonrt_process.interfaces import (
     HealthStatus,
     ProcessName,
 )
+from shared import checkpoint_snapshot
 from shared.checkpoint_file import CheckpointFile, load_all, remove_leftovers, write_checkpoint
 from shared.clock import Clock
 from shared.enums import EventKind
@@ -39,7 +40,7 @@ class CheckpointWriter(Consumer):
     """Writes checkpoints of the RT process. CheckpointInfo, and a HealthCheck of this process.
 
     interval_ns: returns the time between periodic checkpoints in force.
-    take, state_cycle: see snapshot; tests give others.
+    take, state_cycle: see checkpoint_snapshot; tests give others.
     """
 
     name = "checkpoints"
@@ -55,8 +56,8 @@ class CheckpointWriter(Consumer):
         interval_ns: Callable[[], int],
         log: logging.Logger,
         *,
-        take: Take = snapshot.take,
-        state_cycle: Callable[[Segment], int | None] = snapshot.state_cycle,
+        take: Take = checkpoint_snapshot.take,
+        state_cycle: Callable[[Segment], int | None] = checkpoint_snapshot.state_cycle,
     ) -> None:
         super().__init__()
         self._directory = directory

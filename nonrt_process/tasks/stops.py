@@ -39,8 +39,12 @@ class Stops:
         self._clock = clock
         self._log = log
 
-    def stopping(self) -> None:
-        """RT is in SHUTDOWN: what it has not got ends now. May be called again."""
+    def stopped(self) -> None:
+        """RT is in SHUTDOWN, or has gone after it. May be called again."""
+        self._end_waiting()
+        self.abandon(one for one in self._book.active() if one.sent)
+
+    def _end_waiting(self) -> None:
         waiting = [one for one in self._book.active() if not one.sent and not one.cancel_requested]
         changes = []
         taken: list[Execution] = []
@@ -61,11 +65,12 @@ class Stops:
             return
         self._log.warning("Stopped in order: %d waiting tasks cancelled", len(changes))
 
-    def stopped(self) -> None:
-        """RT has gone after a SHUTDOWN: what it has not told the end of is not begun again."""
-        self.stopping()
-        for execution in self._book.active():
-            if execution.sent and not execution.cancel_requested:
+    def abandon(self, sent: Iterable[Execution]) -> None:
+        """What RT had when it was stopped: it tells the end of it, or never began it. Neither is
+        begun again.
+        """
+        for execution in sent:
+            if not execution.cancel_requested:
                 try:
                     self._request_cancel(execution.execution_id)
                 except StoreError as error:

@@ -132,18 +132,31 @@ class TaskEvents(Consumer):
         if self._undecided is None:
             return
         left_over, sent = self._undecided
-        if left_over:
+        if left_over or sent:
             status = segment.rt_status
             if not int(status.heartbeat_ns):
                 return
             changes = self._ends_with_restart(left_over)
             if int(status.last_recovery) == CLEAN_START:
-                # The generation is named by the realtime of its creation.
-                older = [one for one in left_over if one.accepted_ns < segment.generation]
+                began_ns = self._began_ns(segment)
+                older = [one for one in left_over if one.accepted_ns < began_ns]
                 changes += self._stops.begun_anew(older)
+                self._stops.abandon(
+                    one
+                    for one in self._book.active()
+                    if one.execution_id in sent and one.accepted_ns < began_ns
+                )
             self._settle(changes)
         self._undecided = None
         self._book.open_generation(segment.generation, sent)
+
+    def _began_ns(self, segment: Segment) -> int:
+        """Realtime from which on RT knows what was accepted; the generation is named by that of
+        its creation, and RT may have begun anew in it after a stop that it did not live to finish.
+        """
+        assert self._anchors is not None, "attached"
+        started_ns = self._anchors.realtime_ns(int(segment.rt_status.started_ns))
+        return max(segment.generation, started_ns)
 
     def _ends_with_restart(self, left_over: list[Execution]) -> list[Transition]:
         now = self._clock.realtime_ns()
@@ -222,7 +235,7 @@ class TaskEvents(Consumer):
             return
         self._decide(self._segment)
         if _is_shut_down(self._segment):
-            self._stops.stopping()
+            self._stops.stopped()
         if now_ns - self._looked_ns < LOOK_NS:
             return
         self._looked_ns = now_ns

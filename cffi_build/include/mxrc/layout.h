@@ -368,7 +368,7 @@ struct mxrc_rt_status {
     uint32_t
         window_misses; /* missed slots among the last window_slots (at most MXRC_MISS_WINDOW) */
     uint32_t window_slots;
-    uint64_t last_recovery; /* 0 clean start, 1 state block, 2 checkpoint */
+    uint64_t last_recovery; /* 0 clean start, also after a STOP; 1 state block, 2 checkpoint */
     uint64_t waiting_commands;
     uint64_t reserved[16];
 };

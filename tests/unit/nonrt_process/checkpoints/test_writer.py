@@ -254,7 +254,7 @@ def test_plugin_without_an_rt_process(tmp_path: Path) -> None:
 
 
 def test_content_is_json_without_nan(tmp_path: Path) -> None:
-    from nonrt_process.checkpoints.snapshot import _finite
+    from shared.checkpoint_snapshot import _finite
 
     value = _finite({"a": [float("nan"), (1.5, float("inf"))], "b": "x"})
     assert json.dumps(value, allow_nan=False) == '{"a": [null, [1.5, null]], "b": "x"}'

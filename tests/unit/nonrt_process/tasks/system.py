@@ -120,6 +120,11 @@ class System:
             lib.mxrc_exec_free(self._exec)
             self._exec = None
 
+    def clocks_in_step(self) -> None:
+        """The executive's clock shows the moment that the realtime of the context stands for."""
+        offset_ns = int(lib.mxrc_now_ns()) - int(lib.mxrc_realtime_ns())
+        self._clock.now_ns = self.context.clock.realtime_ns() + offset_ns
+
     def cycles(self, count: int) -> None:
         if self._exec is None:
             return

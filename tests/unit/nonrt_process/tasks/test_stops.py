@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from nonrt_process.tasks.stops import BEGAN_ANEW, STOPPED
 from shared.enums import RtEvent, RtState
 from tests.unit.nonrt_process.fakes import real_segment
@@ -72,6 +74,38 @@ def test_a_stop_that_this_process_did_not_see(tmp_path: Path) -> None:
         assert row is not None
         assert row["error"] == BEGAN_ANEW
         it.journal.store.close()
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_stop_that_rt_did_not_live_to_finish(tmp_path: Path, seen: bool) -> None:
+    """RT comes back into the same generation; the stop was seen here, or this process was away."""
+    with system(tmp_path) as it:
+        it.start("resume_1")
+        it.work(2)
+        for name in NAMES[1:3]:
+            it.start(name)
+        it.start("every_1", mode="periodic")
+        it.state(RtEvent.STOP)
+        it.dispatch()  # every_1 is in the queue behind the STOP
+        if not seen:
+            it.nonrt_crash()
+        it.cycles(1)
+        assert it.rt_state() == RtState.SHUTDOWN
+        it.turn()
+        it.rt_crash()
+        begun = dict(it.begun)
+        it.context.clock.advance(10**9)
+        it.clocks_in_step()
+        it.rt_start()
+        it.cycles(1)
+        if not seen:
+            it.nonrt_start()
+        it.work(30)
+        assert {name: it.status(name) for name in NAMES} == dict.fromkeys(NAMES, "CANCELLED")
+        assert dict(it.begun) == begun, "nothing was begun by itself"
+        it.start("resume_1")
+        it.work(30)
+        assert it.status("resume_1") == "COMPLETED"
 
 
 def test_after_a_crash_they_are_begun(tmp_path: Path) -> None:

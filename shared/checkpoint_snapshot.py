@@ -1,4 +1,7 @@
-"""What goes into a checkpoint: the newest valid state block and the critical keys."""
+"""What goes into a checkpoint: the newest valid state block and the critical keys.
+
+Needs no numpy: the RT process writes one when it was stopped.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from shared.anchors import Anchors
 from shared.core import MxrcError, ffi, lib
 from shared.datastore import DataStore
 from shared.enums import RegionId
-from shared.ring import RingReader
 from shared.state_block import read_state
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def take(
             **executive,
             "epoch": state["epoch"],
             "cycle": state["cycle"],
-            "time": Anchors(segment).realtime_ns(state["time_ns"]),
+            "time": int(lib.mxrc_clock_to_realtime(segment.raw, state["time_ns"])),
             "generation": segment.generation,
             "boot_id": bytes(segment.header.boot_id).hex(),
             "active_tasks": active,
@@ -59,7 +60,7 @@ def take(
 
 
 def _commands_waiting(segment: Segment) -> int:
-    head = RingReader(segment, RegionId.COMMANDS).head
+    head = int(segment.pointer(RegionId.COMMANDS, "struct mxrc_ring_header *").head)
     return max(0, head - int(segment.rt_status.command_tail))
 
 
