@@ -81,6 +81,20 @@ static void report(const char *name, const char *end)
            end);
 }
 
+/* In addition as many laws as tasks can run at once, each with so much state. */
+static void run_laws(uint32_t state_bytes)
+{
+    static struct mxrc_law law = {.name = "benchmark", .state_version = 1};
+    law.state_bytes = state_bytes;
+    for (uint32_t i = 0; i < MXRC_TASK_LAW_RUNS; i++) {
+        exec->config.task_law[i % MXRC_PROGRAM_LAWS].law = &law;
+        exec->law_run[i].key = i % MXRC_PROGRAM_LAWS;
+        exec->law_run[i].strand = 1 + i;
+    }
+    exec->law_runs = MXRC_TASK_LAW_RUNS;
+    write_block();
+}
+
 int main(void)
 {
     exec_config_default();
@@ -95,7 +109,13 @@ int main(void)
     }
     exec->active_tasks = MXRC_TASKS;
     write_block();
-    report("all_tasks", "}\n");
+    report("all_tasks", ", ");
+    run_laws(64);
+    report("tasks, laws", ", ");
+    run_laws(MXRC_TASK_LAW_STATE_BYTES);
+    report("large laws", "}\n");
+    memset(exec->law_run, 0, sizeof exec->law_run);
+    exec->law_runs = 0;
     memset(exec->task, 0, sizeof exec->task);
     exec->active_tasks = 0;
     exec_done(exec);

@@ -223,7 +223,7 @@ class StateSection(IntEnum):
     DRIVER = lib.MXRC_SECTION_DRIVER
     LAW = lib.MXRC_SECTION_LAW
     BRANCHES = lib.MXRC_SECTION_BRANCHES
-    TASK_LAW = lib.MXRC_SECTION_TASK_LAW
+    TASK_LAWS = lib.MXRC_SECTION_TASK_LAWS
 
 
 class CommandKind(IntEnum):

@@ -338,7 +338,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     send_execution(MXRC_COMMAND_TASK_CANCEL, execution_id);
     cycle(exec);
-    REQUIRE(exec->active_tasks == 0 && exec->branches == 0 && exec->task_law_owner == 0);
+    REQUIRE(exec->active_tasks == 0 && exec->branches == 0 && exec->law_runs == 0);
     REQUIRE(begun == ended);
     for (uint32_t n = 0; n < 1000 && !mxrc_axes_at_rest(exec, (1u << AXES) - 1); n++)
         cycle(exec);

@@ -43,6 +43,9 @@ struct mxrc_action_type {
 /* NULL: no such kind. */
 const struct mxrc_action_type *mxrc_action_find(uint32_t kind);
 
+/* After the strands were restored and judged: frees what no strand runs any more. */
+void mxrc_law_runs_recover(struct mxrc_exec *exec);
+
 extern const struct mxrc_action_type mxrc_action_move_joints;
 extern const struct mxrc_action_type mxrc_action_wait;
 extern const struct mxrc_action_type mxrc_action_hold;

@@ -1,6 +1,6 @@
 /* action_control_law.c: a law that was loaded for tasks makes the set-points of some axes for a while, or, without axes, is a
- * user's action. One at a time: its state is in the state block, which has room for one; others wait. What it asks for is
- * followed within the limits of the axes, whatever it is. A law that drives axes and fails is no longer to be trusted
+ * user's action. Each run has a state of its own, also two of one law. They are in the state block, which has room for
+ * MXRC_TASK_LAW_RUNS; a further one waits. What a law asks for is followed within the limits of the axes, whatever it is. A law that drives axes and fails is no longer to be trusted
  * with them: SAFE_MODE, as of the robot's own law. */
 #include <math.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static uint32_t validate(const struct mxrc_op *op, const struct mxrc_axis_config
     return MXRC_OK;
 }
 
-/* Number of the strand, from 1: who has the law's state. */
+/* Number of the strand, from 1: whose run it is. */
 static uint32_t strand_number(const struct mxrc_action *action)
 {
     const struct mxrc_strand *strand = action->strand;
@@ -33,11 +33,45 @@ static uint32_t strand_number(const struct mxrc_action *action)
                : 1 + MXRC_TASKS + (uint32_t)(strand - action->exec->branch);
 }
 
+/* The run of that strand, 0: a free one; NULL: there is none. */
+static struct mxrc_law_run *find(struct mxrc_exec *exec, uint32_t strand)
+{
+    for (uint32_t i = 0; i < MXRC_TASK_LAW_RUNS; i++)
+        if (exec->law_run[i].strand == strand)
+            return &exec->law_run[i];
+    return NULL;
+}
+
+static void free_run(struct mxrc_exec *exec, struct mxrc_law_run *run)
+{
+    run->strand = 0;
+    exec->law_runs--;
+}
+
 static void let_go(struct mxrc_action *action, uint32_t result)
 {
+    struct mxrc_law_run *run = find(action->exec, strand_number(action));
     (void)result;
-    if (action->exec->task_law_owner == strand_number(action))
-        action->exec->task_law_owner = 0;
+    if (run)
+        free_run(action->exec, run);
+}
+
+void mxrc_law_runs_recover(struct mxrc_exec *exec)
+{
+    for (uint32_t i = 0; i < MXRC_TASK_LAW_RUNS; i++) {
+        struct mxrc_law_run *run = &exec->law_run[i];
+        if (run->strand == 0)
+            continue;
+        const struct mxrc_strand *strand = run->strand <= MXRC_TASKS
+                                               ? &exec->task[run->strand - 1].strand
+                                               : &exec->branch[run->strand - 1 - MXRC_TASKS];
+        const struct mxrc_op *op = NULL;
+        if (strand->owner && exec->task[strand->owner - 1].execution_id)
+            op = &exec->at.program[strand->owner - 1].op[strand->op];
+        if (!op || strand->phase == NOT_BEGUN || op->kind != MXRC_OP_CONTROL_LAW ||
+            op->key != run->key)
+            free_run(exec, run);
+    }
 }
 
 static uint32_t fail(struct mxrc_action *action)
@@ -72,19 +106,24 @@ static uint32_t begin(struct mxrc_action *action)
     const struct mxrc_law *law = exec->config.task_law[op->key].law;
     if (!mxrc_axes_at_rest(exec, op->axes))
         return MXRC_ACTION_WAITING;
-    if (exec->task_law_owner && exec->task_law_owner != strand_number(action))
+    struct mxrc_law_run *run = find(exec, strand_number(action));
+    int new = !run;
+    if (new)
+        run = find(exec, 0);
+    if (!run)
         return MXRC_ACTION_WAITING;
     mxrc_law_fill_input(exec);
-    if (exec->task_law_owner == 0) {
-        memset(exec->task_law_state, 0, sizeof exec->task_law_state);
-        exec->task_law_key = op->key;
-        exec->task_law_owner = strand_number(action);
-        int code = law->init(exec->task_law_state, op->args, exec->config.axis_count,
-                             mxrc_cycle_seconds(exec));
+    if (new) {
+        memset(run->state, 0, sizeof run->state);
+        run->key = op->key;
+        run->strand = strand_number(action);
+        exec->law_runs++;
+        int code =
+            law->init(run->state, op->args, exec->config.axis_count, mxrc_cycle_seconds(exec));
         if (code)
             return fail_with_code(action, code);
     }
-    law->reset(exec->task_law_state, op->args, &exec->law_input);
+    law->reset(run->state, op->args, &exec->law_input);
     for (uint32_t i = 0; i < exec->config.axis_count; i++)
         if (op->axes & (1u << i))
             exec->axis[i].motion_start = exec->axis[i].setpoint;
@@ -113,11 +152,12 @@ static uint32_t step(struct mxrc_action *action)
     const struct mxrc_op *op = action->op;
     const struct mxrc_law *law = exec->config.task_law[op->key].law;
     double command[MXRC_LAW_AXES];
-    if (exec->task_law_owner != strand_number(action)) /* its state was not to be restored */
+    struct mxrc_law_run *run = find(exec, strand_number(action));
+    if (!run) /* its state was not to be restored */
         return fail(action);
     mxrc_law_fill_input(exec);
     memcpy(command, exec->law_input.setpoint, sizeof command);
-    int code = law->step(exec->task_law_state, op->args, &exec->law_input, command);
+    int code = law->step(run->state, op->args, &exec->law_input, command);
     if (code && code != MXRC_LAW_DONE)
         return fail_with_code(action, code);
     for (uint32_t i = 0; i < exec->config.axis_count; i++) {

@@ -16,7 +16,8 @@
 #include "watch.h"
 
 #define MXRC_TASK_LAW_STATE_BYTES 512
-#define MXRC_ALL_EVENTS 256 /* ids of log templates are below */
+#define MXRC_TASK_LAW_RUNS 4 /* at once: the state block has room for so many */
+#define MXRC_ALL_EVENTS 256  /* ids of log templates are below */
 
 /* Points at which a test may end the thread as a crash would. */
 enum mxrc_phase {
@@ -131,6 +132,13 @@ struct mxrc_entry {
     _Alignas(16) uint8_t state[MXRC_ENTRY_STATE_BYTES];
 };
 
+/* A law that runs for a task. */
+struct mxrc_law_run {
+    _Alignas(16) uint8_t state[MXRC_TASK_LAW_STATE_BYTES];
+    uint32_t strand; /* number of the one that runs it, from 1; 0: free */
+    uint32_t key;    /* handle of the law */
+};
+
 struct mxrc_exec {
     struct mxrc_segment *segment;
     struct mxrc_exec_config config;
@@ -192,9 +200,9 @@ struct mxrc_exec {
     uint64_t task_freed_cycle[MXRC_TASKS];
     /* Plans of the moves in progress, by task, then by branch; made again from the state after a restart. */
     struct mxrc_path path[MXRC_TASKS + MXRC_TASK_BRANCHES];
-    _Alignas(16) uint8_t task_law_state[MXRC_TASK_LAW_STATE_BYTES];
-    uint32_t task_law_owner; /* number of the strand that runs a law, from 1; 0: none */
-    uint32_t task_law_key;   /* its handle */
+    struct mxrc_law_run law_run[MXRC_TASK_LAW_RUNS];
+    uint32_t law_runs; /* in use */
+    uint32_t reserved3;
     uint32_t task_law_identity[MXRC_PROGRAM_LAWS]; /* CRC32C of the names */
     uint32_t branches;                             /* in use */
     uint32_t reserved1;

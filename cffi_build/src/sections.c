@@ -1,4 +1,4 @@
-/* sections.c: the sections of the state block. */
+/* sections.c: the sections of the state block; sections_owned.c has those of driver and laws. */
 #include <math.h>
 #include <string.h>
 
@@ -197,139 +197,15 @@ static const struct mxrc_section branches = {
     .restore = branches_restore,
 };
 
-/* ---- driver and law: their own bytes behind their name and version; another one's start anew ---- */
-
-struct owner {
-    char name[32];
-    uint32_t version;
-    uint32_t bytes;
-};
-
-static uint32_t owned_save(void *out, const char *name, uint32_t version, const void *state,
-                           uint32_t bytes)
-{
-    struct owner owner = {.version = version, .bytes = bytes};
-    memcpy(owner.name, name, sizeof owner.name);
-    memcpy(out, &owner, sizeof owner);
-    memcpy((uint8_t *)out + sizeof owner, state, bytes);
-    return (uint32_t)sizeof owner + bytes;
-}
-
-static int owned_validate(const void *saved, uint32_t bytes, const char *name, uint32_t version,
-                          uint32_t expected)
-{
-    const struct owner *owner = saved;
-    return bytes == sizeof *owner + expected && owner->bytes == expected &&
-           owner->version == version && memcmp(owner->name, name, sizeof owner->name) == 0;
-}
-
-static uint32_t driver_save(const struct mxrc_exec *exec, void *out)
-{
-    const struct mxrc_driver *driver = exec->driver;
-    return owned_save(out, driver->name, driver->state_version, exec->driver_state,
-                      driver->state_bytes);
-}
-
-static int driver_validate(const struct mxrc_exec *exec, const void *saved, uint32_t bytes)
-{
-    const struct mxrc_driver *driver = exec->driver;
-    return owned_validate(saved, bytes, driver->name, driver->state_version, driver->state_bytes);
-}
-
-static void driver_restore(struct mxrc_exec *exec, const void *saved, uint32_t bytes)
-{
-    memcpy(exec->driver_state, (const uint8_t *)saved + sizeof(struct owner),
-           bytes - sizeof(struct owner));
-}
-
-static const struct mxrc_section driver = {
-    .id = MXRC_SECTION_DRIVER,
-    .version = 1,
-    .capacity = sizeof(struct owner) + MXRC_DRIVER_STATE_BYTES,
-    .save = driver_save,
-    .validate = driver_validate,
-    .restore = driver_restore,
-};
-
-static uint32_t law_save(const struct mxrc_exec *exec, void *out)
-{
-    const struct mxrc_law *law = exec->law;
-    return owned_save(out, law->name, law->state_version, exec->law_state, law->state_bytes);
-}
-
-static int law_validate(const struct mxrc_exec *exec, const void *saved, uint32_t bytes)
-{
-    const struct mxrc_law *law = exec->law;
-    return owned_validate(saved, bytes, law->name, law->state_version, law->state_bytes);
-}
-
-static void law_restore(struct mxrc_exec *exec, const void *saved, uint32_t bytes)
-{
-    memcpy(exec->law_state, (const uint8_t *)saved + sizeof(struct owner),
-           bytes - sizeof(struct owner));
-    exec->law_engaged = !mxrc_state_is_safe(exec->state);
-}
-
-static const struct mxrc_section law = {
-    .id = MXRC_SECTION_LAW,
-    .version = 1,
-    .capacity = sizeof(struct owner) + MXRC_LAW_STATE_BYTES,
-    .save = law_save,
-    .validate = law_validate,
-    .restore = law_restore,
-};
-
-/* The law that a task runs: number of the strand, then as above. */
-
-static uint32_t task_law_save(const struct mxrc_exec *exec, void *out)
-{
-    const struct mxrc_law *law = exec->config.task_law[exec->task_law_key].law;
-    uint64_t who = (uint64_t)exec->task_law_key << 32 | exec->task_law_owner;
-    if (exec->task_law_owner == 0)
-        return 0;
-    memcpy(out, &who, sizeof who);
-    return (uint32_t)sizeof who + owned_save((uint8_t *)out + sizeof who, law->name,
-                                             law->state_version, exec->task_law_state,
-                                             law->state_bytes);
-}
-
-static int task_law_validate(const struct mxrc_exec *exec, const void *saved, uint32_t bytes)
-{
-    uint64_t who;
-    if (bytes < sizeof who)
-        return bytes == 0;
-    memcpy(&who, saved, sizeof who);
-    const struct mxrc_law *law =
-        who >> 32 < MXRC_PROGRAM_LAWS ? exec->config.task_law[who >> 32].law : NULL;
-    return law && owned_validate((const uint8_t *)saved + sizeof who, bytes - (uint32_t)sizeof who,
-                                 law->name, law->state_version, law->state_bytes);
-}
-
-static void task_law_restore(struct mxrc_exec *exec, const void *saved, uint32_t bytes)
-{
-    const uint32_t head = sizeof(uint64_t) + sizeof(struct owner);
-    uint64_t who;
-    if (bytes == 0)
-        return;
-    memcpy(&who, saved, sizeof who);
-    exec->task_law_owner = (uint32_t)who;
-    exec->task_law_key = (uint32_t)(who >> 32);
-    memcpy(exec->task_law_state, (const uint8_t *)saved + head, bytes - head);
-}
-
-static const struct mxrc_section task_law = {
-    .id = MXRC_SECTION_TASK_LAW,
-    .version = 1,
-    .capacity = sizeof(uint64_t) + sizeof(struct owner) + MXRC_TASK_LAW_STATE_BYTES,
-    .save = task_law_save,
-    .validate = task_law_validate,
-    .restore = task_law_restore,
-};
-
 int mxrc_sections_register(struct mxrc_exec *exec)
 {
-    const struct mxrc_section *const all[] = {&executive, &axes, &tasks,   &branches,
-                                              &driver,    &law,  &task_law};
+    const struct mxrc_section *const all[] = {&executive,
+                                              &axes,
+                                              &tasks,
+                                              &branches,
+                                              &mxrc_section_driver,
+                                              &mxrc_section_law,
+                                              &mxrc_section_task_laws};
     for (uint32_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         int result = mxrc_section_add(exec, all[i]);
         if (result)

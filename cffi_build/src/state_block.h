@@ -26,6 +26,10 @@ int mxrc_state_block_restore(struct mxrc_exec *exec);
 /* RT state in the newest valid block, -1: there is none. */
 int mxrc_state_block_state(struct mxrc_exec *exec);
 
+extern const struct mxrc_section mxrc_section_driver;
+extern const struct mxrc_section mxrc_section_law;
+extern const struct mxrc_section mxrc_section_task_laws;
+
 /* Registers the sections there are. 0 or ENOSPC. */
 int mxrc_sections_register(struct mxrc_exec *exec);
 

@@ -291,6 +291,7 @@ void mxrc_tasks_recover(struct mxrc_exec *exec)
         }
     }
     drop_branches(exec);
+    mxrc_law_runs_recover(exec);
 }
 
 /* ---- one of them ---- */

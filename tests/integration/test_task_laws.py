@@ -111,37 +111,46 @@ def logged(segment: Segment, name: str) -> Any:
     return records[records["message_id"] == message_id(name)][0]
 
 
-def counted(segment: Segment) -> float:
-    """How far `counts` has got, by the state block; 0: it does not run."""
+def law_states(segment: Segment) -> dict[str, float]:
+    """Laws that run for tasks, by name: the first number in the state of each."""
     found = read_state(segment)
-    section = (found or {}).get(f"section_{StateSection.TASK_LAW}", {}).get("hex", "")
-    raw = bytes.fromhex(section)
-    if len(raw) < 8 or raw[8:13] != b"count":
-        return 0.0
-    (value,) = struct.unpack("<d", raw[-8:])
-    return float(value)
+    raw = bytes.fromhex((found or {}).get(f"section_{StateSection.TASK_LAWS}", {}).get("hex", ""))
+    states = {}
+    while raw:
+        _strand, _key, name, _version, size = struct.unpack_from("<II32sII", raw)
+        (states[name.rstrip(b"\0").decode()],) = struct.unpack_from("<d", raw, 48)
+        raw = raw[48 + (size + 7) // 8 * 8 :]
+    return states
 
 
 def test_they_drive_act_fail_and_survive(place: Place, nonrt: NonRt) -> None:
     with started_rt(place) as rt:
         segment = wait_for_state(place, rt)
         nonrt.wait_for_status(*SERVING)
-        start(nonrt, "sway", rounds=1.0)
-        assert ended(nonrt, "sway")["status"] == "COMPLETED"
-
         start(nonrt, "refuses")  # a user's action that fails is skipped, as its task says
         assert ended(nonrt, "refuses")["status"] == "COMPLETED"
         fault = logged(segment, "USER_ACTION_FAULT")
         assert Names(segment).resolve(int(fault["args"][0])) == "counts"
         assert list(fault["args"][1:3]) == [0, 9]
 
+        # One drives two axes, the other one is an action of the user's: at once, and both go on.
+        start(nonrt, "sway", rounds=100.0)
+        wait_for(lambda: law_states(segment).get("sway"), "its first steps")
         start(nonrt, "counts")
-        before = wait_for(lambda: counted(segment) or None, "its first steps")
+        wait_for(lambda: law_states(segment).get("count"), "its first steps")
+        before = law_states(segment)
+        assert before.keys() == {"sway", "count"}
         kill(rt)
     with started_rt(place, name="again") as rt:
         segment = wait_for_state(place, rt)
-        assert wait_for(lambda: counted(segment) or None, "it goes on") > before
+        after = law_states(segment)
+        assert after.keys() == before.keys()
+        assert after["count"] > before["count"], "sway begins a round anew when it is reset"
         assert ended(nonrt, "counts")["status"] == "COMPLETED"
+        assert law_states(segment).keys() == {"sway"}
+        assert nonrt.request("DELETE", "/api/v1/tasks/sway").status_code == 202
+        assert ended(nonrt, "sway")["status"] == "CANCELLED"
+        assert law_states(segment) == {}
 
         start(nonrt, "wild")
         end = ended(nonrt, "wild")

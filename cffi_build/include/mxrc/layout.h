@@ -436,7 +436,7 @@ struct mxrc_entry_metrics {
 
 /* ---- 4. State block ------------------------------------------------------------------------------------------ */
 
-#define MXRC_STATE_BLOCK_BYTES 8192
+#define MXRC_STATE_BLOCK_BYTES 10240
 #define MXRC_STATE_SECTIONS 16
 
 enum mxrc_state_section_id {
@@ -446,7 +446,7 @@ enum mxrc_state_section_id {
     MXRC_SECTION_DRIVER = 4,
     MXRC_SECTION_LAW = 5,
     MXRC_SECTION_BRANCHES = 6,
-    MXRC_SECTION_TASK_LAW = 7
+    MXRC_SECTION_TASK_LAWS = 7
 };
 
 struct mxrc_state_section {
@@ -469,7 +469,7 @@ struct mxrc_state_block {
     uint32_t reserved0;
     uint64_t reserved1[2];
     struct mxrc_state_section section[MXRC_STATE_SECTIONS];
-    uint8_t data[7872];
+    uint8_t data[9920];
 };
 
 /* Section 1. */
