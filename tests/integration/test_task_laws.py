@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import struct
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from shared.names import Names
 from shared.ring import RingReader
 from shared.segment import Segment
 from shared.state_block import read_state
-from tests.helpers import ROOT, unique_instance
+from tests.helpers import ROOT, skip_or_fail, unique_instance
 from tests.integration.test_control_laws import build, refusal
 from tests.integration.test_nonrt_process import (
     ANY_TIMING,
@@ -170,6 +171,53 @@ def test_they_drive_act_fail_and_survive(place: Place, nonrt: NonRt) -> None:
         end = ended(nonrt, "counts")
         assert (end["status"], end["error"][:8]) == ("CANCELLED", "STOPPED:")
         assert rt.wait() == 0
+
+
+NOD = """
+from math import cos, pi
+
+from shared.law import DONE, control_law
+
+
+@control_law(command="position", state=2, parameters=2)
+def nod(state, parameters, inputs, command):
+    if state[0] == 0.0:
+        state[1] = inputs.setpoint[3]
+    state[0] += inputs.dt
+    command[3] = state[1] + parameters[0] * (1.0 - cos(pi * state[0] / parameters[1]))
+    return DONE if state[0] >= parameters[1] else 0
+"""
+
+
+def setpoints(segment: Segment) -> list[float]:
+    return [axis["setpoint"] for axis in (read_state(segment) or {})["axes"]]
+
+
+def test_one_in_python(instance: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec("numba") is None:
+        skip_or_fail("numba is missing", "python3-numba")
+    place = Place(instance, tmp_path)
+    place.environ |= ANY_TIMING | PATIENT_RT
+    (place.config_dir / "nod.py").write_text(NOD)
+    path = place.config_dir / "robot.json"
+    robot = json.loads(path.read_text())
+    law = {"name": "nod", "type": "numba", "path": "nod.py", "symbol": "nod"}
+    robot["task_laws"] = [{**law, "parameters": [0.1, 1.0]}]
+    path.write_text(json.dumps(robot))
+    content = task("nod", "control_law", law="nod", axes=["wrist_roll"], values=[0.2, 1.5])
+    path = place.config_dir / "tasks" / "nod.json"
+    path.write_text(json.dumps(content))
+    path.chmod(0o640)
+    with started_rt(place) as rt, started_nonrt(place) as nonrt:
+        segment = wait_for_state(place, rt)
+        nonrt.wait_for_status(*SERVING)
+        before = setpoints(segment)
+        start(nonrt, "nod")
+        wait_for(lambda: law_states(segment).get("nod"), "its first steps")
+        assert ended(nonrt, "nod")["status"] == "COMPLETED"
+        assert law_states(segment) == {}, "it has ended itself"
+        ways = [b - a for a, b in zip(before, setpoints(segment), strict=True)]
+        assert ways == [pytest.approx(0.4 if axis == 3 else 0.0, abs=0.01) for axis in range(6)]
 
 
 def test_what_does_not_fit_is_refused_by_name(instance: str, tmp_path: Path) -> None:
