@@ -41,7 +41,8 @@ def bind(host: str, port: int, *, fallback: bool, what: str, log: logging.Logger
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     last = min(65535, port + PORTS_TRIED) if fallback and port else port
     for candidate in range(port, last + 1):
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio turns Nagle's algorithm off for sockets only that name their protocol.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, candidate))

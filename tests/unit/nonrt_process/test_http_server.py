@@ -69,6 +69,15 @@ def test_it_serves_and_keeps_connections(server: HttpServer) -> None:
         assert client.post(url(server), content=b"abcd").text == "4"
 
 
+def test_an_answer_in_two_pieces_is_not_held_back(server: HttpServer) -> None:
+    """Else its second piece waits for the client's delayed acknowledgement, some 40 ms."""
+    with httpx.Client() as client:
+        client.get(url(server))
+        (one,) = server._server.server_state.connections
+        accepted = one.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize(
     "sent",
     [
