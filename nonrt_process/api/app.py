@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
+from nonrt_process.api.direct import Direct
 from nonrt_process.api.guards import Guards
 from nonrt_process.api.openapi import allowed_methods, document
 from nonrt_process.api.problems import install
@@ -41,6 +42,7 @@ def make_app(context: Context, routers: Iterable[APIRouter]) -> ASGIApp:
         redirect_slashes=False,
     )
     install(app, lambda path: allowed_methods(app, path))
+    routers = list(routers)
     for router in routers:
         app.include_router(router)
     page = PAGE.read_text(encoding="utf-8")
@@ -73,6 +75,9 @@ def make_app(context: Context, routers: Iterable[APIRouter]) -> ASGIApp:
         return sampling_threshold(tracing.task_sampling_rate if task else tracing.sampling_rate)
 
     guarded = Guards(
-        app, own_hosts=own_hosts, token=token, max_bytes=lambda: api().max_request_bytes
+        Direct(app, routers),
+        own_hosts=own_hosts,
+        token=token,
+        max_bytes=lambda: api().max_request_bytes,
     )
     return Tracing(guarded, tracer=lambda: context.get(ServerTracer), threshold=threshold)

@@ -11,6 +11,7 @@ import hmac
 import ipaddress
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,11 +23,14 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _OPEN_PATHS = ("/health",)  # probes and load balancers come with names of their own
 
+_LOOKED_AT = frozenset({b"host", b"origin", b"authorization", b"content-type", b"content-length"})
+
 
 class _TooLargeError(Exception):
     """The body is larger than allowed."""
 
 
+@lru_cache(maxsize=64)
 def host_name(value: str) -> str | None:
     """Host of a Host header, lower case, without port and brackets; None: not a host."""
     try:
@@ -48,7 +52,7 @@ def is_our_host(name: str | None, own: Iterable[str], local_address: str | None)
     """
     if name is None:
         return False
-    if name in LOCAL_NAMES or name in {one.lower() for one in own}:
+    if name in LOCAL_NAMES or any(name == one.lower() for one in own):
         return True
     if local_address is None:
         return False
@@ -80,7 +84,8 @@ class Guards:
             return
         refusal = self._refusal(scope)
         if refusal is None:
-            await self._bounded(scope, receive, send)
+            says_length = scope["method"] not in SAFE_METHODS and _says_length(scope)
+            await (self._app if says_length else self._bounded)(scope, receive, send)
             return
         status, detail = refusal
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
@@ -94,6 +99,8 @@ class Guards:
         changes = scope["method"] not in SAFE_METHODS
         headers: dict[bytes, list[str]] = {}
         for key, value in scope["headers"]:
+            if key not in _LOOKED_AT:
+                continue
             headers.setdefault(key, []).append(value.decode("latin-1"))
         if changes or not scope["path"].startswith(_OPEN_PATHS):
             refusal = self._foreign(headers, scope)
@@ -162,6 +169,12 @@ class Guards:
             headers = {"Connection": "close"}  # there may be more of it
             response = problem_response(413, phrase(413), detail, scope["path"], headers=headers)
             await response(scope, receive, send)
+
+
+def _says_length(scope: Scope) -> bool:
+    """Whether the server holds the body to a length that was looked at already."""
+    names = [name for name, _ in scope["headers"]]
+    return b"content-length" in names and b"transfer-encoding" not in names
 
 
 def _wrong_type(headers: dict[bytes, list[str]]) -> tuple[int, str] | None:

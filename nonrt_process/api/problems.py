@@ -30,18 +30,6 @@ class ProblemDocument(BaseModel):
     instance: str = Field(description="Path of the request")
 
 
-async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return problem_response(
-        error.status,
-        error.title,
-        error.detail,
-        request.url.path,
-        headers=error.headers,
-        extensions=error.extensions,
-    )
-
-
 _DETAILS = {
     404: "there is nothing at this path; GET /openapi.json lists what there is",
     405: "this path does not know this method",
@@ -55,28 +43,34 @@ def _invalid(error: Mapping[str, Any]) -> dict[str, str]:
     return {"field": ".".join(str(part) for part in error["loc"]), "message": str(error["msg"])}
 
 
-async def _on_invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    problems = [_invalid(one) for one in error.errors()]
-    first = problems[0] if problems else {"field": "request", "message": "is not valid"}
-    return problem_response(
-        422,
-        "Invalid request",
-        f"{first['field']}: {first['message']}",
-        request.url.path,
-        extensions={"errors": problems},
-    )
-
-
-async def _on_fault(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed: %s", request.method, request.url.path, error, exc_info=error)
-    return problem_response(
-        500, phrase(500), "a fault of this service; see non_rt_process.log", request.url.path
-    )
+def answer_to(error: Exception, method: str, path: str) -> Response:
+    """The problem document for what a handler has raised; 500 for what it may not raise."""
+    if isinstance(error, Problem):
+        return problem_response(
+            error.status,
+            error.title,
+            error.detail,
+            path,
+            headers=error.headers,
+            extensions=error.extensions,
+        )
+    if isinstance(error, RequestValidationError):
+        problems = [_invalid(one) for one in error.errors()]
+        first = problems[0] if problems else {"field": "request", "message": "is not valid"}
+        detail = f"{first['field']}: {first['message']}"
+        return problem_response(
+            422, "Invalid request", detail, path, extensions={"errors": problems}
+        )
+    log.error("%s %s failed: %s", method, path, error, exc_info=error)
+    detail = "a fault of this service; see non_rt_process.log"
+    return problem_response(500, phrase(500), detail, path)
 
 
 def install(app: FastAPI, allowed: Callable[[str], str]) -> None:
     """Answer every kind of error with a problem document. allowed: methods that a path knows."""
+
+    async def on_raised(request: Request, error: Exception) -> Response:
+        return answer_to(error, request.method, request.url.path)
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -90,7 +84,6 @@ def install(app: FastAPI, allowed: Callable[[str], str]) -> None:
             headers["Allow"] = allowed(path)
         return problem_response(status, title, detail, path, headers=headers)
 
-    app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, on_http_exception)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(Exception, _on_fault)
+    for kind in (Problem, RequestValidationError, Exception):
+        app.add_exception_handler(kind, on_raised)

@@ -10,7 +10,6 @@ Handlers find the context of the span with `interfaces.current_trace`.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,12 +20,15 @@ from shared.trace_context import (
     TraceContext,
     extract,
     format_tracestate,
+    generate_trace_id,
     inject,
     start_span,
 )
 
 REQUEST_ID = "x-request-id"
 _FIT_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_CARRY = frozenset({b"traceparent", b"tracestate", b"baggage"})
+_NOTHING = Propagated()
 _UNTRACED = ("/health", "/metrics", "/favicon.ico")
 
 
@@ -58,9 +60,7 @@ class Tracing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        carried = extract(
-            (key.decode("latin-1"), value.decode("latin-1")) for key, value in scope["headers"]
-        )
+        carried = _carried(scope["headers"])
         span = self._start(scope, carried)
         scope.setdefault("state", {})["trace"] = span.context
         scope["state"]["propagated"] = carried
@@ -121,6 +121,13 @@ class Tracing:
         )
 
 
+def _carried(headers: Iterable[tuple[bytes, bytes]]) -> Propagated:
+    found = [
+        (key.decode("latin-1"), value.decode("latin-1")) for key, value in headers if key in _CARRY
+    ]
+    return extract(found) if found else _NOTHING
+
+
 def _is_stream(start: Message) -> bool:
     return any(
         name == b"content-type" and value.startswith(b"text/event-stream")
@@ -132,7 +139,7 @@ def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     for name, value in headers:
         if name == REQUEST_ID.encode() and _FIT_ID.fullmatch(value):
             return value.decode()
-    return uuid.uuid4().hex
+    return generate_trace_id().hex()
 
 
 def _route(scope: Scope) -> str | None:

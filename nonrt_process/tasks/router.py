@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response, status
+import orjson
+from fastapi import APIRouter, Header, Path, Query, Request, status
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
-from nonrt_process.interfaces import TaskMode, TaskStatus, current_trace
+from nonrt_process.arrivals import arrival
+from nonrt_process.direct_route import DirectHandler, DirectRoute
+from nonrt_process.interfaces import Accepted, TaskMode, TaskStatus, current_trace
 from nonrt_process.tasks.service import Tasks
 from shared.config.models.names import TaskId
 from shared.config.models.tasks import ParameterValue
@@ -95,34 +96,23 @@ class TaskPage(BaseModel):
     limit: int
 
 
-class _StartRoute(APIRoute):
-    """A start is what a client does most: its body and header are read directly.
-
-    FastAPI's own way through its dependencies takes longer than all else that a start needs.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        endpoint = self.endpoint
-
-        async def handle(request: Request) -> Response:
-            key = request.headers.get("idempotency-key")
-            if key is not None and _KEY.fullmatch(key) is None:
+def _key(scope: Scope) -> str | None:
+    """The Idempotency-Key."""
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key":
+            key = str(value, "latin-1")
+            if _KEY.fullmatch(key) is None:
                 fault = {"type": "value_error", "loc": ("header", "idempotency-key")}
                 message = "1 to 255 printable ASCII characters are allowed"
                 raise RequestValidationError([{**fault, "msg": message, "input": key}])
-            try:
-                body = await request.body()
-            except ClientDisconnect:  # too slow, or gone: nobody reads this answer
-                return Response(status_code=status.HTTP_400_BAD_REQUEST)
-            started = await endpoint(_parse(body), request, key)
-            return Response(
-                started.model_dump_json(), status.HTTP_202_ACCEPTED, media_type="application/json"
-            )
-
-        return handle
+            return key
+    return None
 
 
 def _parse(body: bytes) -> StartRequest:
+    with suppress(ValidationError):
+        return StartRequest.model_validate_json(body)
+    # Once more in steps, for words that name the place.
     try:
         return StartRequest.model_validate(json.loads(body))
     except UnicodeDecodeError as error:
@@ -145,34 +135,42 @@ def make_router(tasks: Tasks) -> APIRouter:
     """Routes on a task service. Handlers but the start wait for the disk in the thread pool."""
     router = APIRouter(prefix="/api/v1", tags=["tasks"])
 
-    async def start_task(
-        body: StartRequest,
-        request: Request,
-        idempotency_key: IdempotencyKey = None,
-    ) -> Started:
-        """Accept a task. The answer comes when it is on disk; it runs as soon as RT has room.
-
-        A request that is sent again with the same Idempotency-Key starts nothing more and gets the
-        answer of the first one, for as long as the execution is kept.
-        """
-        carried: Propagated = request.state.propagated
-        accepted = await asyncio.wrap_future(
+    async def accept(body: StartRequest, scope: Scope, key: str | None) -> Accepted:
+        state = scope["state"]
+        carried: Propagated = state["propagated"]
+        return await arrival(
             tasks.start(
                 body.task_id,
                 body.mode,
                 body.definition,
                 body.parameters,
-                current_trace(request),
-                tracestate=format_tracestate(carried.tracestate),
-                baggage=format_baggage(carried.baggage)[0],
-                key=idempotency_key,
+                state["trace"],
+                tracestate=format_tracestate(carried.tracestate) if carried.tracestate else "",
+                baggage=format_baggage(carried.baggage)[0] if carried.baggage else "",
+                key=key,
             )
         )
-        return Started.model_construct(
-            task_id=accepted.task_id,
-            execution_id=accepted.execution_id,
-            trace_id=accepted.trace_id,
-        )
+
+    async def start_task(
+        body: StartRequest,
+        request: Request,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Accepted:
+        """Accept a task. The answer comes when it is on disk; it runs as soon as RT has room.
+
+        A request that is sent again with the same Idempotency-Key starts nothing more and gets the
+        answer of the first one, for as long as the execution is kept.
+        """
+        return await accept(body, request.scope, idempotency_key)
+
+    class StartRoute(DirectRoute):
+        """A start is what a client does most."""
+
+        def direct(self) -> DirectHandler:
+            async def handle(scope: Scope, body: bytes) -> bytes:
+                return orjson.dumps(await accept(_parse(body), scope, _key(scope)))
+
+            return handle
 
     router.add_api_route(
         "/task/start",
@@ -181,7 +179,7 @@ def make_router(tasks: Tasks) -> APIRouter:
         status_code=status.HTTP_202_ACCEPTED,
         response_model=Started,
         responses=dict.fromkeys((404, 409, 429, 503), _PROBLEM),
-        route_class_override=_StartRoute,
+        route_class_override=StartRoute,
     )
 
     @router.get("/tasks", response_model=TaskPage, response_model_exclude_unset=True)
