@@ -17,6 +17,13 @@ def is_corruption(error: sqlite3.Error) -> bool:
     return type(error) is sqlite3.DatabaseError
 
 
+def is_fatal(error: Exception) -> bool:
+    """Whether `error` is the file's or the disk's, and not that of one statement's values."""
+    return isinstance(error, sqlite3.OperationalError) or (
+        isinstance(error, sqlite3.Error) and is_corruption(error)
+    )
+
+
 def transaction(connection: sqlite3.Connection, job: Job[T]) -> T:
     """Run `job` between BEGIN IMMEDIATE and COMMIT; what it raises rolls back."""
     connection.execute("BEGIN IMMEDIATE")
@@ -42,10 +49,7 @@ def run_jobs(
             try:
                 value, failure = job(connection), None
             except Exception as error:
-                fatal = isinstance(error, sqlite3.OperationalError) or (
-                    isinstance(error, sqlite3.Error) and is_corruption(error)
-                )
-                if fatal:
+                if is_fatal(error):
                     raise
                 value, failure = None, error
                 connection.execute("ROLLBACK TO job")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nonrt_process.interfaces import TaskStatus
+from nonrt_process.tasks.acceptances import Acceptances, Row
 from nonrt_process.tasks.execution import FINAL, STATUSES, Execution, Transition
 from shared.clock import Clock
 from shared.sqlite_store import Schema, SqliteStore
@@ -76,9 +77,6 @@ _COLUMNS: Final = (
     "accepted_ns", "idempotency_key", "started_ns", "ended_ns", "generation", "cancel_requested",
     "error", "step",
 )  # fmt: skip
-_INSERT: Final = (
-    f"INSERT INTO execution ({', '.join(_COLUMNS[:17])}) VALUES ({', '.join('?' * 17)})"  # noqa: S608
-)
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM execution"  # noqa: S608
 
 
@@ -92,6 +90,7 @@ class Journal:
         self._clock = clock
         self._forgotten = forgotten
         self.store: Final = SqliteStore(path, SCHEMA, quota_bytes=QUOTA_BYTES, retain=self._retain)
+        self._acceptances = Acceptances(self.store, "execution", _COLUMNS[:17])
 
     # ---- writing -------------------------------------------------------------------------------
 
@@ -106,7 +105,7 @@ class Journal:
             execution.definition,
             execution.digest,
             execution.mode,
-            json.dumps(execution.parameters),
+            json.dumps(execution.parameters) if execution.parameters else "{}",
             execution.priority,
             execution.axes,
             execution.on_restart,
@@ -120,13 +119,7 @@ class Journal:
             execution.key,
         )
 
-        def job(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "INSERT OR IGNORE INTO definition VALUES (?, ?)", (execution.digest, document)
-            )
-            connection.execute(_INSERT, row)
-
-        return self.store.submit(job)
+        return self._acceptances.add(Row(execution.digest, document, row))
 
     def apply(self, transitions: Sequence[Transition]) -> list[Transition]:
         """Make changes of status durable; returns those that changed something, in order."""
