@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,6 +25,7 @@ _LONG_MEMBER: Final = 128
 MAX_BAGGAGE_MEMBERS: Final = 64
 MAX_BAGGAGE_BYTES: Final = 8192
 _MAX_HEADER: Final = 16_384
+_POOL_BYTES: Final = 512
 
 ALWAYS: Final = 1 << 64
 """Sampling threshold of rate 1: above every 64-bit value, so it needs 65 bits."""
@@ -105,8 +107,32 @@ def generate_span_id() -> bytes:
     return _random(8)
 
 
+class _Pool(threading.local):
+    """Random bytes of the kernel, fetched for many ids at once: each call gives the GIL away."""
+
+    left = b""
+
+    def take(self, size: int) -> bytes:
+        if len(self.left) < size:
+            self.left = os.urandom(_POOL_BYTES)
+        value, self.left = self.left[:size], self.left[size:]
+        return value
+
+
+_pool = _Pool()
+
+
+def _forget_random() -> None:
+    """In a child of fork: it must not give the same ids as its parent."""
+    global _pool
+    _pool = _Pool()
+
+
+os.register_at_fork(after_in_child=_forget_random)
+
+
 def _random(size: int) -> bytes:
-    while not any(value := os.urandom(size)):
+    while not any(value := _pool.take(size)):
         pass
     return value
 

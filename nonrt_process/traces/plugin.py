@@ -32,9 +32,9 @@ from nonrt_process.traces.rt_encoder import NOTHING_CARRIED, Carried
 from nonrt_process.traces.rt_spans import RtSpans
 from nonrt_process.traces.server_tracer import (
     SCOPE,
+    HttpTracer,
     InboxSpanSink,
-    RateSampler,
-    SdkServerTracer,
+    Rates,
 )
 from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
@@ -86,7 +86,7 @@ class TracesPlugin(Plugin):
 
         own = resource("non_rt_process", os.getpid())
         own_origin = otlp.Origin.make(own, SCOPE, _version())
-        sampler = RateSampler(config)
+        rates = Rates(config)
 
         def tracing() -> TracingConfig:
             return context.config.current.tracing_config
@@ -94,15 +94,15 @@ class TracesPlugin(Plugin):
         governor = Governor(
             lambda: _readings(context, self._cost),
             lambda: tracing().overhead_budget,
-            lambda factor: sampler.set_rates(tracing(), factor),
+            lambda factor: rates.set_rates(tracing(), factor),
             self._log,
         )
         context.config.subscribe(
-            "tracing_config", commit=lambda _, new: sampler.set_rates(new, governor.factor)
+            "tracing_config", commit=lambda _, new: rates.set_rates(new, governor.factor)
         )
         bottlenecks = Bottlenecks(lambda: tracing().bottlenecks, self._log)
         times = HttpTimes()
-        tracer = SdkServerTracer(self._inbox, self._statistics, own_origin, sampler, own, times)
+        tracer = HttpTracer(self._inbox, self._statistics, own_origin, rates, times)
         exemplars = CycleExemplars(_cycle_time().edges)
         self._consumer = RtSpans(
             self._spool,

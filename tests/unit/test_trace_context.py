@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.trace.span import TraceState
 
+from shared import trace_context
 from shared.trace_context import (
     ALWAYS,
     FLAG_RANDOM,
@@ -452,10 +455,28 @@ def test_a_wrong_tracestate_leaves_the_parent() -> None:
 def test_ids_are_random_and_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({generate_trace_id() for _ in range(1000)}) == 1000
     assert len({generate_span_id() for _ in range(1000)}) == 1000
-    draws = iter([bytes(16), b"1" * 16, bytes(8), bytes(8), b"2" * 8])
-    monkeypatch.setattr("shared.trace_context.os.urandom", lambda size: next(draws))
+    draws = [bytes(16) + b"1" * 16 + bytes(16) + b"2" * 8 + b"3" * 4, bytes(8) + b"4" * 504]
+    monkeypatch.setattr("shared.trace_context.os.urandom", lambda size: draws.pop(0))
+    trace_context._forget_random()
     assert generate_trace_id() == b"1" * 16
     assert generate_span_id() == b"2" * 8
+    assert generate_span_id() == b"4" * 8
+    trace_context._forget_random()
+
+
+def test_a_child_of_fork_gives_ids_of_its_own() -> None:
+    generate_trace_id()  # there are random bytes left
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, generate_trace_id())
+        os._exit(0)
+    with open(reader, "rb", closefd=True) as pipe:
+        os.close(writer)
+        theirs = pipe.read()
+    os.waitpid(child, 0)
+    assert len(theirs) == 16
+    assert theirs != generate_trace_id()
 
 
 rates = st.floats(0, 1) | st.sampled_from([0.0, 1.0, 0.5, 0.1, 0.01, 2**-64, 2**-65, 1 - 2**-53])

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from nonrt_process.interfaces import FinishedSpan
 from nonrt_process.traces import otlp
 from nonrt_process.traces.inbox import Inbox
-from nonrt_process.traces.server_tracer import InboxSpanSink, RateSampler, SdkServerTracer
+from nonrt_process.traces.server_tracer import HttpTracer, InboxSpanSink, Rates
 from nonrt_process.traces.spool import Spool
 from nonrt_process.traces.statistics import Statistics
 from shared.config.models.tracing_config import TracingConfig
@@ -28,10 +28,8 @@ class Setup:
     def __init__(self, rate: float = 1.0, task_rate: float = 1.0) -> None:
         self.inbox = Inbox()
         self.statistics = Statistics(self.inbox, Spool(None, logging.getLogger("test.spool")))
-        self.sampler = RateSampler(TracingConfig(sampling_rate=rate, task_sampling_rate=task_rate))
-        self.tracer = SdkServerTracer(
-            self.inbox, self.statistics, ORIGIN, self.sampler, {"service.name": "test"}
-        )
+        self.rates = Rates(TracingConfig(sampling_rate=rate, task_sampling_rate=task_rate))
+        self.tracer = HttpTracer(self.inbox, self.statistics, ORIGIN, self.rates)
 
     def spans(self) -> list[Span]:
         return [ScopeSpans.FromString(one.element).spans[0] for one in self.inbox.take_all()]
@@ -78,7 +76,7 @@ def test_the_tracestate_of_the_caller_is_on_the_span() -> None:
 
 def test_the_governor_lowers_the_rates_of_new_traces_only() -> None:
     setup = Setup(1, 1)
-    setup.sampler.set_rates(TracingConfig(sampling_rate=1.0), 0.0)
+    setup.rates.set_rates(TracingConfig(sampling_rate=1.0), 0.0)
     for parent, sampled in ((None, False), (PARENT, True)):
         span = setup.tracer.start("GET", "/x", parent, {})
         assert span.context.sampled is sampled
@@ -116,7 +114,7 @@ def test_rates_of_new_traces(path: str, rate: float, task_rate: float, sampled: 
 
 def test_rates_change_while_it_runs() -> None:
     setup = Setup(0, 0)
-    setup.sampler.set_rates(TracingConfig(sampling_rate=1.0))
+    setup.rates.set_rates(TracingConfig(sampling_rate=1.0))
     span = setup.tracer.start("GET", "/x", None, {})
     assert span.context.sampled
     span.end(None, 200)
