@@ -471,9 +471,9 @@ def test_a_child_of_fork_gives_ids_of_its_own() -> None:
     if not child:
         os.write(writer, generate_trace_id())
         os._exit(0)
-    with open(reader, "rb", closefd=True) as pipe:
-        os.close(writer)
-        theirs = pipe.read()
+    theirs = os.read(reader, 16)
+    os.close(reader)
+    os.close(writer)
     os.waitpid(child, 0)
     assert len(theirs) == 16
     assert theirs != generate_trace_id()
