@@ -125,12 +125,12 @@ class QueueFull(Problem):
 
 
 class TryAgain(Problem):
-    """Not possible now; the answer says when to try again."""
+    """Not possible now; the answer says when to try again. Every 503 is one of these."""
 
     status, title = 503, "Not available now"
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, headers={"Retry-After": "1"})
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_s)})
 
 
 class NotPrimary(TryAgain):

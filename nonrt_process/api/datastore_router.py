@@ -12,7 +12,7 @@ from starlette.responses import Response
 from nonrt_process.api.datastore_watch import Watch
 from nonrt_process.api.event_stream import MEDIA_TYPE, EventStream, Streams
 from nonrt_process.context import Context
-from nonrt_process.interfaces import Problem, RtAbsent
+from nonrt_process.interfaces import Problem, RtAbsent, TryAgain
 from nonrt_process.problem_document import documented
 from nonrt_process.process_info import rfc3339
 from shared.anchors import Anchors
@@ -40,16 +40,16 @@ class ValueRefusedProblem(Problem):
     status, title = 422, "Value refused"
 
 
-class UnreadableProblem(Problem):
+class UnreadableProblem(TryAgain):
     """Its writer died in the middle of a write."""
 
-    status, title = 503, "Value cannot be read now"
+    title = "Value cannot be read now"
 
 
-class TooManyStreams(Problem):
+class TooManyStreams(TryAgain):
     """Every place is taken."""
 
-    status, title = 503, "Too many streams"
+    title = "Too many streams"
 
 
 class NewValue(BaseModel):
@@ -201,7 +201,7 @@ def make_router(context: Context, streams: Streams) -> APIRouter:
         if streams.full():
             raise TooManyStreams(
                 f"{streams.open} streams are open, there is room for no more: end one",
-                headers={"Retry-After": "5"},
+                retry_after_s=5,
             )
         watch = Watch(context, frozenset(names))
         return EventStream(

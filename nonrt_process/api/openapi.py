@@ -28,6 +28,11 @@ _CHANGING: Final = {
     "413": "Body too large",
     "415": "Not application/json",
 }
+_RETRY_AFTER: Final = {
+    "description": "Seconds after which to try again",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 1},
+}
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -49,6 +54,8 @@ def document(app: FastAPI) -> dict[str, Any]:
         if "422" in responses:
             responses["422"] = {"description": "Invalid request"}
         for status, response in responses.items():
+            if status in ("429", "503"):
+                response.setdefault("headers", {})["Retry-After"] = _RETRY_AFTER
             if int(status) >= 400:
                 content = {"schema": {"$ref": "#/components/schemas/Problem"}}
                 response.setdefault("content", {}).setdefault(MEDIA_TYPE, content)

@@ -110,6 +110,11 @@ class Details(BaseModel):
     failover: Failover
 
 
+def _try_again(response: Response) -> None:
+    response.status_code = 503
+    response.headers["Retry-After"] = "1"
+
+
 def make_router(context: Context, registry: Registry, documents: HealthDocuments) -> APIRouter:
     """The health endpoints; all of them are quick and need no worker thread."""
     router = APIRouter(tags=["health"])
@@ -122,7 +127,7 @@ def make_router(context: Context, registry: Registry, documents: HealthDocuments
         began = time.perf_counter()
         report = registry.report(process)
         if report.status not in SERVING:
-            response.status_code = 503
+            _try_again(response)
         body = documents.health(process, report)
         body["response_time_ms"] = round((time.perf_counter() - began) * 1e3, 3)
         return body
@@ -133,7 +138,7 @@ def make_router(context: Context, registry: Registry, documents: HealthDocuments
         reports = {process: registry.report(process) for process in PROCESSES}
         is_ready = all(report.status in SERVING for report in reports.values())
         if not is_ready:
-            response.status_code = 503
+            _try_again(response)
         return {
             "ready": is_ready,
             "message": "; ".join(

@@ -8,16 +8,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from nonrt_process.interfaces import Problem, ProcessName
+from nonrt_process.interfaces import ProcessName, TryAgain
 from nonrt_process.logs import index
 from shared.config.models.logging import Level
 from shared.sqlite_store import StoreError
 
 
-class Unreadable(Problem):
+class Unreadable(TryAgain):
     """The index cannot be read now."""
 
-    status, title = 503, "Log search not available"
+    title = "Log search not available"
 
 
 class LogPage(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
-from nonrt_process.interfaces import Problem
+from nonrt_process.interfaces import Problem, TryAgain
 from nonrt_process.problem_document import documented
 from nonrt_process.traces import views
 from nonrt_process.traces.archive import Archive, Summary
@@ -23,10 +23,10 @@ class UnknownTrace(Problem):
     status, title = 404, "Unknown trace"
 
 
-class StoreUnavailable(Problem):
+class StoreUnavailable(TryAgain):
     """The store of spans cannot be read."""
 
-    status, title = 503, "Store of spans is not available"
+    title = "Store of spans is not available"
 
 
 class Trace(BaseModel):

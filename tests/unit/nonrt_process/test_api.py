@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +16,17 @@ from fastapi import APIRouter, Request
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+import nonrt_process
 from nonrt_process.api.app import make_app
 from nonrt_process.api.guards import Guards, host_name, is_our_host
 from nonrt_process.application import Application
-from nonrt_process.interfaces import QueueFull, SamplingGovernor, ServerTracer, current_trace
+from nonrt_process.interfaces import (
+    Problem,
+    QueueFull,
+    SamplingGovernor,
+    ServerTracer,
+    current_trace,
+)
 from shared.clock import FakeClock
 from shared.config.models.datastore import DataStoreConfig, DataStoreKey
 from shared.core import lib
@@ -249,6 +258,27 @@ def test_a_full_queue_says_when_to_come_again(api: Api) -> None:
     assert answer.headers["retry-after"] == "7"
 
 
+def subclasses(kind: type[Problem]) -> Iterator[type[Problem]]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from subclasses(one)
+
+
+def test_every_503_says_when_to_come_again(api: Api) -> None:
+    """Of all problems that a handler may raise, and of the checks of health."""
+    for module in pkgutil.walk_packages(nonrt_process.__path__, "nonrt_process."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found = [kind for kind in subclasses(Problem) if kind.status == 503]
+    assert len(found) > 5
+    for kind in found:
+        assert int(kind("why").headers["Retry-After"]) >= 1, kind
+    for operations in api.client.get("/openapi.json").json()["paths"].values():
+        for operation in operations.values():
+            for status in {"429", "503"} & set(operation["responses"]):
+                assert operation["responses"][status]["headers"]["Retry-After"]["required"]
+
+
 # ---- traces ----
 
 
@@ -351,7 +381,7 @@ def test_health_endpoints(api: Api) -> None:
     assert other.status_code == 503
     problem(api.client.get("/health", params={"process": "nobody"}), 422)
     ready = api.client.get("/health/ready")
-    assert ready.status_code == 503
+    assert (ready.status_code, ready.headers["retry-after"]) == (503, "1")
     assert ready.json()["details"]["non_rt_process.lifecycle"] is False
     assert ready.json()["details"]["rt_process.heartbeat"] is True
     live = api.client.get("/health/live").json()
@@ -378,7 +408,7 @@ def test_details_have_every_field_for_both(api: Api) -> None:
 def test_unhealthy_is_503_and_says_why(api: Api) -> None:
     api.rt.rt_status.heartbeat_ns = 1
     answer = api.client.get("/health")
-    assert answer.status_code == 503
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["status"] == "UNHEALTHY"
     assert "ms old" in answer.json()["error_message"]
 
