@@ -16,6 +16,7 @@ from typing import Any, Final
 from nonrt_process.context import Context
 from nonrt_process.interfaces import (
     InvalidSetting,
+    MemoryPlacement,
     NotKept,
     ProcessName,
     RtAbsent,
@@ -57,6 +58,9 @@ class Changes:
                 in_force = found if isinstance(found, dict) else None
         elif section == "cpu_affinity":
             in_force = {"cpu_cores": sorted(os.sched_getaffinity(0))}
+        elif section == "numa_binding":
+            memory = self._context.get(MemoryPlacement)
+            in_force = None if memory is None else memory.document()
         return {"configured": content_of(config, section).get(process, {}), "in_force": in_force}
 
     def change(self, settings: Mapping[str, Any]) -> None:
@@ -66,7 +70,7 @@ class Changes:
             new = self._checked(settings)
             if RT_SECTIONS.intersection(settings):
                 self._ask_rt(settings)
-            self._commit(new)
+            self._commit_after_rt(new, settings)
             self._keep(settings)
 
     def keep(self, settings: Mapping[str, Any]) -> None:
@@ -95,7 +99,7 @@ class Changes:
             settings = {section: patch_between(self._content(section), content_of(new, section))}
             if section in RT_SECTIONS and settings[section]:
                 self._ask_rt(settings)
-            self._commit(new)
+            self._commit_after_rt(new, settings)
             if kept.pop(section, None) is not None:
                 self._write(kept)
 
@@ -120,6 +124,21 @@ class Changes:
             return with_settings(self._context.config.current, settings, "request")
         except ConfigError as error:
             raise InvalidSetting(str(error)) from error
+
+    def _commit_after_rt(self, new: Config, settings: Mapping[str, Any]) -> None:
+        """RT has taken it: it goes back when this process cannot do its own part."""
+        current = self._context.config.current
+        way_back = {
+            section: patch_between(content_of(new, section), content_of(current, section))
+            for section in RT_SECTIONS.intersection(settings)
+        }
+        try:
+            self._commit(new)
+        except InvalidSetting:
+            way_back = {section: patch for section, patch in way_back.items() if patch}
+            if way_back:
+                self._ask_rt(way_back)
+            raise
 
     def _commit(self, new: Config) -> None:
         try:

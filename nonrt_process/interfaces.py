@@ -364,7 +364,11 @@ class HistogramSnapshot(NamedTuple):
 class MemoryPlacement(Protocol):
     """The memory policy of this process (memory_policy.py)."""
 
-    in_force: MemoryPolicy
+    @property
+    def in_force(self) -> MemoryPolicy: ...
+
+    def document(self) -> dict[str, Any]:
+        """What is in force, as JSON."""
 
 
 class TraceStatistics(Protocol):

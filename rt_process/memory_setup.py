@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from rt_process.cpu_watch import CpuEvents
 from rt_process.numa_policy import MemoryPolicyInForce, place_regions, set_memory_policy
-from rt_process.pages import PAGE, Migration, PageFiles
 from rt_process.placement import Placement
 from rt_process.reasons import Reason
 from rt_process.system import System
@@ -16,6 +15,7 @@ from shared.config import Config
 from shared.config.machine import Machine
 from shared.core import ffi, to_text
 from shared.enums import RtState, Writer
+from shared.numa.pages import PAGE, Migration, PageFiles
 from shared.segment import Segment
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def start_memory(config: Config, placement: Placement, machine: Machine) -> Memo
     No cycle runs yet, so that this does not wait for migrate_pages. Raises Refused.
     """
     policy = set_memory_policy(config, placement.cpus, machine)
-    _finish(Migration(PageFiles(""), policy))
+    _finish(Migration(PageFiles(""), policy.numa, policy.target))
     return policy
 
 
@@ -41,7 +41,8 @@ def place_segment(segment: Segment, policy: MemoryPolicyInForce) -> list[Reason]
     if policy.migrate and not segment.created:
         for address, size in rt_regions(segment):
             bytes(memoryview(ffi.buffer(ffi.cast("char *", address), size))[::PAGE])
-        _finish(Migration(PageFiles(to_text(segment.raw.name)), policy))
+        files = PageFiles(to_text(segment.raw.name))
+        _finish(Migration(files, policy.numa, policy.target))
     return [reason] if reason is not None else []
 
 

@@ -9,7 +9,6 @@ segment, and moves what is there already only when migrate_pages says so.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -152,16 +151,3 @@ def place_regions(
             "its cpuset must allow that node (cpuset.mems)",
         )
     return None
-
-
-def move_pages_now(policy: MemoryPolicyInForce, addresses: list[int], *, shared: bool) -> int:
-    """Move pages to the target; returns how many are there now. Never raises."""
-    if policy.numa is None or policy.target is None or not addresses:
-        return 0
-    moved: list[int] = []
-    for everyone in (True, False) if shared else (False,):
-        # Pages that others map too need CAP_SYS_NICE.
-        with suppress(OSError):
-            moved = policy.numa.move(addresses, policy.target, shared=everyone)
-            break
-    return sum(node == policy.target for node in moved)

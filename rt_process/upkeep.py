@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from rt_process.numa_policy import MemoryPolicyInForce
-from rt_process.pages import LOCAL_MIN_PERCENT, Migration, PageFiles
 from rt_process.placement import Placement, move_thread
 from rt_process.reasons import Reason
 from rt_process.system import System
 from shared.numa.maps import PageCounts
+from shared.numa.pages import Migration, PageFiles
 
 LOOK_NS: Final = 1_000_000_000
+LOCAL_MIN_PERCENT: Final = 95.0
 
 
 class Held(Protocol):
@@ -73,7 +74,8 @@ class Upkeep:
 
     def migrate(self) -> None:
         """Move what is elsewhere, from now on and outside of RUNNING."""
-        self._migration = Migration(self._files, self._held.memory)
+        memory = self._held.memory
+        self._migration = Migration(self._files, memory.numa, memory.target)
 
     def turn(self, now_ns: int) -> bool:
         """Do what is due; True: the member document has news."""

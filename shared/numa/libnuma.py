@@ -40,6 +40,14 @@ _NAMES: Final[dict[int, MemoryPolicy]] = {
 }
 
 
+MODES: Final[dict[MemoryPolicy, int]] = {
+    "LOCAL": _DEFAULT,
+    "PREFERRED": _PREFERRED,
+    "BIND": _BIND,
+    "INTERLEAVE": _INTERLEAVE,
+}
+
+
 class NumaUnavailableError(Exception):
     """No memory policy can be set here. what, fix: one line each."""
 
@@ -95,12 +103,7 @@ class LibNuma:
             )
 
     def set_policy(self, policy: MemoryPolicy, nodes: Iterable[int]) -> None:
-        mode = {
-            "LOCAL": _DEFAULT,
-            "PREFERRED": _PREFERRED,
-            "BIND": _BIND,
-            "INTERLEAVE": _INTERLEAVE,
-        }[policy]
+        mode = MODES[policy]
         if mode == _DEFAULT:
             self._check(self._lib.set_mempolicy(mode, self._ffi.NULL, 0))
         else:

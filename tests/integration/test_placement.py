@@ -50,6 +50,14 @@ def test_the_local_share_is_counted_page_by_page(place: Place) -> None:
         segment.detach()
 
 
+def policies_of_threads(pid: int) -> set[str]:
+    """Of the first area of each thread: an area without a policy of its own shows the thread's."""
+    return {
+        path.read_text().split(maxsplit=2)[1]
+        for path in Path(f"/proc/{pid}/task").glob("*/numa_maps")
+    }
+
+
 @needs_real_time
 def test_a_change_over_http_is_in_force_and_lasts(place: Place) -> None:
     place.environ.update(ANY_TIMING)
@@ -73,6 +81,12 @@ def test_a_change_over_http_is_in_force_and_lasts(place: Place) -> None:
                 "PUT", "/api/v1/numa", json={"rt_process": {"memory_policy": "BIND"}}
             )
             assert numa.json()["rt_process"]["in_force"]["memory_policy"] == "BIND"
+            numa = nonrt.request(
+                "PUT", "/api/v1/numa", json={"non_rt_process": {"memory_policy": "BIND"}}
+            )
+            assert numa.json()["non_rt_process"]["in_force"]["threads_without"] == 0
+            assert policies_of_threads(nonrt.pid) == {"bind:0"}, "in every thread, at once"
+            assert nonrt.wait_for_status("HEALTHY", "DEGRADED", process="non_rt_process")
             rate = {"sampling_rate": 0.25}
             assert nonrt.request("PUT", "/api/v1/tracing/sampling", json=rate).status_code == 200
         finally:
@@ -81,7 +95,10 @@ def test_a_change_over_http_is_in_force_and_lasts(place: Place) -> None:
     kept = json.loads((place.folder / f"data/{place.instance}.overrides.json").read_text())
     assert kept == {
         "cpu_affinity": {"rt_process": {"priority": 55}},
-        "numa_binding": {"rt_process": {"memory_policy": "BIND"}},
+        "numa_binding": {
+            "rt_process": {"memory_policy": "BIND"},
+            "non_rt_process": {"memory_policy": "BIND"},
+        },
         "tracing_config": {"sampling_rate": 0.25},
     }
     with started_rt(place, name="again") as running:

@@ -330,6 +330,12 @@ struct mxrc_exec_restore {
 int mxrc_sched_set(uint32_t tid, uint32_t policy, uint32_t priority, uint64_t dl_runtime_ns,
                    uint64_t dl_deadline_ns, uint64_t dl_period_ns);
 
+/* Has thread `tid` of this process set its NUMA memory policy, interrupted by a real-time signal (SA_RESTART): mode and nodes as in
+ * set_mempolicy(2), at most 16 words, none for MPOL_DEFAULT. 0; ESRCH: it has ended; ETIMEDOUT: it blocks the signal or does not run;
+ * else what the kernel says. One caller at a time. */
+int mxrc_thread_memory_policy(uint32_t tid, int mode, const uint64_t *nodes, uint32_t words,
+                              uint32_t timeout_ms);
+
 /* Sleeps to `count` points of a grid from now on: late_ns[i] is how late the caller woke for point i. Points that passed in a delay
  * count with what was left of it. 0 or errno. */
 int mxrc_wakeup_measure(uint64_t period_ns, uint32_t count, uint32_t *late_ns);

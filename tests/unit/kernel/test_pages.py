@@ -4,9 +4,9 @@ from pathlib import Path
 
 from rt_process.cpu_watch import is_cpu_event
 from rt_process.numa_policy import MemoryPolicyInForce
-from rt_process.pages import BATCH, Migration, PageFiles
 from rt_process.upkeep import Upkeep
 from shared.numa.maps import count_pages, counts_from_document
+from shared.numa.pages import BATCH, Migration, PageFiles
 from tests.unit.rt_process.fakes import FakeNuma
 
 NUMA_MAPS = """\
@@ -42,7 +42,7 @@ def held(numa: FakeNuma) -> MemoryPolicyInForce:
 
 def test_migration_moves_only_what_is_elsewhere(tmp_path: Path) -> None:
     numa = FakeNuma(pages={0x10000 + 4096 * page: page % 2 for page in range(30)})
-    migration = Migration(files(tmp_path), held(numa))
+    migration = Migration(files(tmp_path), numa, 1)
     steps = 0
     while not migration.done:
         migration.step()

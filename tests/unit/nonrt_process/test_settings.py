@@ -221,3 +221,35 @@ def test_reset_with_files_that_are_wrong_changes_nothing(tmp_path: Path) -> None
         changes.reset("logging")
     assert context.config.current.logging.level == "warn"
     assert kept(context) == {"logging": {"level": "warn"}}
+
+
+def test_what_this_process_refuses_rt_takes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = fake_context(tmp_path)
+    changes = Changes(context)
+    asked: list[object] = []
+    monkeypatch.setattr(changes, "_ask_rt", asked.append)
+
+    def refuse(_old: object, _new: object) -> None:
+        raise ConfigError([Problem("numa_binding.json", "$", "BIND", "cannot be had")])
+
+    context.config.subscribe("numa_binding", prepare=refuse)
+    settings = {
+        "numa_binding": {
+            "rt_process": {"migrate_pages": True},
+            "non_rt_process": {"memory_policy": "BIND"},
+        }
+    }
+    with pytest.raises(InvalidSetting, match="cannot be had"):
+        changes.change(settings)
+    assert asked == [
+        settings,
+        {
+            "numa_binding": {
+                "rt_process": {"migrate_pages": False},
+                "non_rt_process": {"memory_policy": "LOCAL"},
+            }
+        },
+    ]
+    assert kept(context) == {}

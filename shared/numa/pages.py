@@ -1,26 +1,27 @@
 """The pages of this process: where they are, and moving those that are elsewhere.
 
-Once a second the main thread reads /proc/self/numa_maps; nobody else may. Moving is done in batches
-of bounded size and never while the RT state is RUNNING: a page on its way stalls who touches it.
+/proc/self/numa_maps is for the process itself; nobody else may read it. Moving is done in batches
+of bounded size: a page on its way stalls who touches it. What RT works in is never moved while its
+state is RUNNING.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from rt_process.numa_policy import MemoryPolicyInForce, move_pages_now
+from shared.numa.libnuma import Numa
 from shared.numa.maps import PageCounts, count_pages, parse_line
 
 PAGE: Final = 4096
 BATCH: Final = 512
-LOCAL_MIN_PERCENT: Final = 95.0
 
 
 class PageFiles:
-    """numa_maps and maps of this process. segment: name of the shared-memory object."""
+    """numa_maps and maps of this process. segment: of the shared-memory object, "" for none."""
 
     def __init__(self, segment: str, process: Path = Path("/proc/self")) -> None:
         self._segment = segment
@@ -52,13 +53,14 @@ class PageFiles:
 
 
 class Migration:
-    """Moves pages to the target of a policy, a batch at a time. Used by the main thread."""
+    """Moves pages to a node, a batch at a time; nothing without `numa` or `target`. One thread."""
 
-    def __init__(self, files: PageFiles, policy: MemoryPolicyInForce) -> None:
-        self._policy = policy
+    def __init__(self, files: PageFiles, numa: Numa | None, target: int | None) -> None:
+        self._numa = numa
+        self._target = target
         self._left: Iterator[tuple[int, str]] = iter(())
-        if policy.target is not None and policy.numa is not None:
-            self._left = files.addresses_off(policy.target)
+        if target is not None and numa is not None:
+            self._left = files.addresses_off(target)
         self.done = False
         self.moved = 0
         self.failed = 0
@@ -72,23 +74,36 @@ class Migration:
         for kind in ("anonymous", "segment"):
             addresses = [address for address, of in batch if of == kind]
             off = self._off_target(addresses)
-            moved = move_pages_now(self._policy, off, shared=kind == "segment")
+            moved = self._move(off, shared=kind == "segment")
             self.moved += moved
             self.failed += len(off) - moved
 
     def _off_target(self, addresses: list[int]) -> list[int]:
-        numa = self._policy.numa
-        assert numa is not None
+        assert self._numa is not None
         try:
-            nodes = numa.nodes_of(addresses)
+            nodes = self._numa.nodes_of(addresses)
         except OSError:
             return []
         return [
             address
             for address, node in zip(addresses, nodes, strict=True)
-            if node >= 0 and node != self._policy.target
+            if node >= 0 and node != self._target
         ]
 
+    def _move(self, addresses: list[int], *, shared: bool) -> int:
+        """How many are there now."""
+        if not addresses:
+            return 0
+        assert self._numa is not None
+        assert self._target is not None
+        moved: list[int] = []
+        for everyone in (True, False) if shared else (False,):
+            # Pages that others map too need CAP_SYS_NICE.
+            with suppress(OSError):
+                moved = self._numa.move(addresses, self._target, shared=everyone)
+                break
+        return sum(node == self._target for node in moved)
+
     def document(self) -> dict[str, Any]:
-        """As JSON, for the member document."""
+        """As JSON."""
         return {"done": self.done, "moved_pages": self.moved, "failed_pages": self.failed}
