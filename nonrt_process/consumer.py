@@ -31,6 +31,8 @@ class Consumer:
     wants_events, wants_cycles: which rings are read.
     goes_on: True: begins at its cursor, or with the oldest record there is when it has none yet.
         False: begins with the next record to be written, at each attach (statistics, live views).
+    goes_back: with goes_on: records of each ring before the cursor that are given again at attach,
+        as far as they are there still; none of them counts as lost.
     interval_s: longest time between two looks at the rings, and the time between two on_tick.
     max_records: most events, and most cycles, in one batch.
     cursor_user: ten words (0 .. 2^64-1) that the consumer may use freely. They are loaded before
@@ -42,6 +44,7 @@ class Consumer:
     wants_events: ClassVar[bool] = False
     wants_cycles: ClassVar[bool] = False
     goes_on: ClassVar[bool] = True
+    goes_back: ClassVar[int] = 0
     interval_s: float = 0.1
     max_records: int = 4096
 

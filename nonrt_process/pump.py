@@ -52,11 +52,11 @@ class _Position:
         if consumer.wants_events:
             for lane in segment.lanes():
                 reader = RingReader(segment, RegionId.LANE + lane)
-                reader.cursor = int(stored.lane[lane]) if consumer.goes_on else reader.head
+                reader.cursor = _first(reader, int(stored.lane[lane]), consumer)
                 self.lanes[lane] = reader
         if consumer.wants_cycles:
             self.cycles = RingReader(segment, RegionId.CYCLE_RING)
-            self.cycles.cursor = int(stored.cycle) if consumer.goes_on else self.cycles.head
+            self.cycles.cursor = _first(self.cycles, int(stored.cycle), consumer)
         self.lost_events = int(stored.lost_events)
         self.lost_cycles = int(stored.lost_cycles)
         self._store_cursor()
@@ -140,6 +140,15 @@ class _Position:
         events = sum(max(0, reader.head - reader.cursor) for reader in self.lanes.values())
         cycles = 0 if self.cycles is None else max(0, self.cycles.head - self.cycles.cursor)
         return events, cycles
+
+
+def _first(reader: RingReader, cursor: int, consumer: Consumer) -> int:
+    """Where a consumer begins in a ring. cursor: behind what it has taken."""
+    if not consumer.goes_on:
+        return reader.head
+    # A lapped reader jumps to where the writer is not about to come by (ring.c); so does this.
+    oldest = reader.head - reader.capacity + reader.capacity // 16
+    return min(cursor, max(0, cursor - consumer.goes_back, oldest))
 
 
 def _merge(parts: list[Any], lanes: list[Any], keys: list[Any]) -> tuple[Records, Any]:

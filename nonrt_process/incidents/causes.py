@@ -13,7 +13,8 @@ from shared.enums import CycleFlag
 
 WOKE_LATE: Final = "woke late"
 WORKED_LONG: Final = "worked long"
-LATE: Final = int(CycleFlag.DEADLINE_MISS | CycleFlag.OVERRUN)
+_LATE: Final = int(CycleFlag.DEADLINE_MISS | CycleFlag.OVERRUN)
+_WARMUP: Final = int(CycleFlag.WARMUP)
 FIRST: Final = int(CycleFlag.FIRST)
 _MISS: Final = int(CycleFlag.DEADLINE_MISS)
 _NEAR: Final = 0.2
@@ -38,9 +39,9 @@ class Circumstances:
     usage: bool = False
 
 
-def is_late(flags: int) -> bool:
-    """Whether a cycle missed its deadline or overran."""
-    return bool(flags & LATE)
+def is_late(flags: Any) -> Any:
+    """Whether a cycle missed its deadline or overran, after the warm-up; or each of an array."""
+    return ((flags & _LATE) != 0) & ((flags & _WARMUP) == 0)
 
 
 def explain(record: Any, before: Any | None, at: Circumstances) -> dict[str, Any]:

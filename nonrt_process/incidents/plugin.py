@@ -33,6 +33,11 @@ class _Metrics:
         for name, text, value in (
             ("mxrc_rt_incidents", "Incidents written by the flight recorder", "written"),
             ("mxrc_rt_incidents_folded", "Late cycles that were part of a storm", "folded"),
+            (
+                "mxrc_rt_incident_lost_cycles",
+                "Cycles that were overwritten before the flight recorder read them",
+                "lost",
+            ),
             ("mxrc_rt_incident_failures", "Incidents that could not be written", "failures"),
         ):
             family = CounterMetricFamily(name, text, labels=["process"])

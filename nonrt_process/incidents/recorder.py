@@ -1,6 +1,7 @@
 """The flight recorder: keeps the newest cycles, and freezes those around a late one into a file.
 
-It reads the cycle ring as any consumer does and costs the cycle nothing.
+It reads the cycle ring as any consumer does and costs the cycle nothing. After a time away it goes
+on where it was, with what the ring still holds; what it was in the middle of it does again.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ MOST_BYTES: Final = 32 << 20
 QUIET_NS: Final = 5_000_000_000
 """Late cycles so soon after an incident are the same storm: counted in the metric, no file."""
 STALE_NS: Final = 1_000_000_000
+STEAL_KNOWN_NS: Final = 2_000_000_000
 
 TRACE_ID: Final = "trace.id"
 _BAD: Final = (int(RtState.SAFE_MODE), int(RtState.ERROR))
@@ -62,13 +64,18 @@ class _Open:
 
 
 class Recorder(Consumer):
-    """See the module. written, folded, failures: since the process started."""
+    """See the module. written, folded, failures, lost: since the process started.
+
+    cursor_user: as of when no incident was open: number of the next cycle record to be judged,
+    _closed_ns, _next_state.
+    """
 
     name = "incidents"
     wants_cycles = True
     wants_events = True
-    goes_on = False
     interval_s = 0.2
+    # The longest incident, the cycles before it, and the batch in which it began.
+    goes_back = MOST_CYCLES + BEFORE + Consumer.max_records
 
     def __init__(
         self,
@@ -91,9 +98,12 @@ class Recorder(Consumer):
         self._events: Records = np.empty(0, EVENT_DTYPE)
         self._lanes = np.empty(0, np.uint8)
         self._states: dict[int, str] = {}
+        self._next_state = 0
+        """First cycle whose state has no incident yet."""
+        self._next = 0
         self._closed_ns = 0
-        self._number = 0
-        self.written = self.folded = self.failures = 0
+        self._storm = 0
+        self.written = self.folded = self.failures = self.lost = 0
 
     # ---- the rings ----
 
@@ -102,67 +112,110 @@ class Recorder(Consumer):
         self._history, self._open = None, None
         self._events, self._lanes = self._events[:0], self._lanes[:0]
         self._states.clear()
+        self._next, self._closed_ns, self._next_state = self.cursor_user[:3]
+        self._storm = 0
 
     def on_detach(self) -> None:
         self._close()
+        self._settle()
         self._segment = None
+
+    def _settle(self) -> None:
+        if self._open is None:
+            self.cursor_user[:3] = self._next, self._closed_ns, self._next_state
 
     def on_tick(self, now_ns: int) -> None:
         """An executive that does not run any more sends no cycle after the late one."""
         self._kernel.look()
         if self._open is not None and now_ns - self._open.since_ns > STALE_NS:
             self._close()
+            self._settle()
+        if self._storm and now_ns - self._closed_ns > QUIET_NS:
+            self._log.warning(
+                "A storm of late cycles is over: %d more after the last incident, without a file",
+                self._storm,
+            )
+            self._storm = 0
 
     def on_batch(self, batch: Batch) -> None:
         if len(batch.events):
             self._events = np.concatenate([self._events, batch.events])[-MOST_EVENTS:].copy()
             self._lanes = np.concatenate([self._lanes, batch.lanes])[-MOST_EVENTS:].copy()
         self._take_states(batch.events)
-        if self._open is not None:
-            self._open.lost += batch.lost_cycles
+        self._lose(batch.lost_cycles)
         cycles = batch.cycles
-        if len(cycles):
-            self._take_cycles(cycles)
+        known = int(np.count_nonzero(cycles["seq"] // np.uint64(2) <= np.uint64(self._next)))
+        self._remember(cycles[:known])
+        if len(cycles) > known:
+            self._take_cycles(cycles[known:])
+            self._next = int(cycles[-1]["seq"]) // 2
+        self._settle()
+
+    def _lose(self, count: int) -> None:
+        if not count:
+            return
+        self.lost += count
+        if self._open is not None:
+            self._open.lost += count
+            return
+        self._history = None  # not what came before the next
+        self._log.warning(
+            "Flight recorder: %d cycles were overwritten before it read them (mxrc-nonrt was away "
+            "or too slow); of a late one among them there is no file, only the count of misses",
+            count,
+        )
 
     def _take_states(self, events: Records) -> None:
         changes = events[events["kind"] == int(EventKind.STATE)]
         for event in changes[np.isin(changes["args"][:, 1], _BAD)]:
-            self._states[int(event["cycle"])] = name_of(RtState, int(event["args"][1]))
+            if int(event["cycle"]) >= self._next_state:
+                self._states[int(event["cycle"])] = name_of(RtState, int(event["args"][1]))
         newest = self._history
         if newest is None or not len(newest):
             return
         passed = [cycle for cycle in self._states if cycle <= int(newest[-1]["cycle"])]
         for cycle in passed:  # the event came after its cycle had been taken
-            self._begin(self._states.pop(cycle), cycle)
+            self._begin(self._take_state(cycle) or "", cycle)
+
+    def _take_state(self, cycle: int) -> str | None:
+        state = self._states.pop(cycle, None)
+        if state is not None:
+            self._next_state = max(self._next_state, cycle + 1)
+        return state
 
     def _take_cycles(self, cycles: Records) -> None:
         entered = np.isin(cycles["cycle"], list(self._states)) if self._states else False
-        trigger = ((cycles["flags"] & causes.LATE) != 0) | entered
+        trigger = causes.is_late(cycles["flags"]) | entered
         at = 0
         while at < len(cycles):
             if self._open is None:
-                found = np.flatnonzero(trigger[at:])
-                end = at + int(found[0]) if len(found) else len(cycles)
+                found = at + np.flatnonzero(trigger[at:])
+                found = found[self._fold(cycles[found]) :]
+                end = int(found[0]) if len(found) else len(cycles)
                 self._remember(cycles[at:end])
                 if end == len(cycles):
                     return
                 at = end
-                if self._folds(cycles[at]):
-                    self._remember(cycles[at : at + 1])
-                    at += 1
-                    continue
-                why = self._states.pop(int(cycles[at]["cycle"]), "late cycle")
-                self._begin(why, int(cycles[at]["cycle"]))
+                cycle = int(cycles[at]["cycle"])
+                self._begin(self._take_state(cycle) or "late cycle", cycle)
             at += self._collect(cycles[at:], trigger[at:])
 
-    def _folds(self, record: Any) -> bool:
-        if int(record["cycle"]) in self._states or not self._closed_ns:
-            return False
-        if int(record["wake_ns"]) - self._closed_ns >= QUIET_NS:
-            return False
-        self.folded += 1
-        self._closed_ns = int(record["wake_ns"])  # the storm goes on
-        return True
+    def _fold(self, found: Records) -> int:
+        """How many of them, from the first on, are of the storm that goes on.
+
+        A cycle that entered SAFE_MODE or ERROR never is.
+        """
+        if not self._closed_ns or not len(found):
+            return 0
+        wake = found["wake_ns"].astype(np.int64)
+        quiet = np.diff(wake, prepend=np.int64(self._closed_ns)) >= QUIET_NS
+        ends = np.flatnonzero(quiet | np.isin(found["cycle"], list(self._states)))
+        count = int(ends[0]) if len(ends) else len(found)
+        if count:
+            self.folded += count
+            self._storm += count
+            self._closed_ns = int(wake[count - 1])  # the storm goes on
+        return count
 
     def _remember(self, cycles: Records) -> None:
         if not len(cycles):
@@ -206,7 +259,7 @@ class Recorder(Consumer):
 
     def _explain(self, incident: _Open, part: Records, index: int, before: Any | None) -> None:
         record = part[index]
-        state = self._states.pop(int(record["cycle"]), None)
+        state = self._take_state(int(record["cycle"]))
         if state is not None and state not in (incident.why, *incident.states):
             incident.states.append(state)
         if not causes.is_late(int(record["flags"])):
@@ -219,11 +272,16 @@ class Recorder(Consumer):
             period_ns=int(self._segment.header.period_ns),
             names=entry_names(self._segment),
             throttle_pause_ns=self._kernel.throttle_pause_ns(),
-            stolen_ns=self._kernel.stolen_ns(),
+            stolen_ns=self._stolen_ns(int(record["wake_ns"])),
             usage=self._usage(),
         )
         before = part[index - 1] if index else before
         incident.late.append(causes.explain(record, before, at))
+
+    def _stolen_ns(self, wake_ns: int) -> int:
+        """What the kernel says is of now, and says nothing about a cycle of long ago."""
+        recent = self._kernel.now_ns() - wake_ns < STEAL_KNOWN_NS
+        return self._kernel.stolen_ns() if recent else 0
 
     def _close(self) -> None:
         incident, self._open = self._open, None
@@ -238,6 +296,7 @@ class Recorder(Consumer):
             self._log.error("Incident not written to %s: %s", self._folder, error)
             return
         self.written += 1
+        self._storm = 0
         first = head["late"][0] if head["late"] else None
         self._log.error(
             "Incident %s: %s; see `mxrc shm incidents show %s`",
@@ -249,7 +308,6 @@ class Recorder(Consumer):
 
     def _write(self, incident: _Open, records: Records, segment: Segment) -> dict[str, Any]:
         reading, anchors = Reading(segment), Anchors(segment)
-        self._number += 1
         around = records[records["cycle"] == incident.cycle]
         moment = around if len(around) else records[-1:]
         wall_ns = int(anchors.realtime_array(moment["wake_ns"])[0])
@@ -271,6 +329,7 @@ class Recorder(Consumer):
             "late_count": incident.late_count,
             "skipped": incident.skipped,
             "lost": incident.lost,
+            "folded_before": self._storm,
             "usage": self._usage(),
             "trace_ids": list(dict.fromkeys(traces))[:8],
         }

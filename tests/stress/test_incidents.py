@@ -10,6 +10,7 @@ from typing import Any
 
 from nonrt_process.incidents.recorder import QUIET_NS
 from shared import incident_file
+from shared.enums import RtState
 from tests.integration.test_nonrt_process import ANY_TIMING, SERVING, started_nonrt
 from tests.integration.test_schedule import build, burner, set_schedule
 from tests.processes import Place, started_rt, wait_for, wait_for_state
@@ -61,3 +62,25 @@ def test_a_stopped_process_woke_late(place: Place) -> None:
         assert found
         assert "woke late" in found["causes"]
         assert found["entry"] == ""
+
+
+def test_what_happens_while_nobody_reads_has_its_file(place: Place) -> None:
+    """Killed, so that RT enters SAFE_MODE: the ring still has it when the next one starts."""
+    place.environ |= ANY_TIMING
+    with started_rt(place) as rt:
+        segment = wait_for_state(place, rt)
+        with started_nonrt(place) as nonrt:
+            nonrt.wait_for_status(*SERVING)
+            nonrt.signal(signal.SIGKILL)
+            nonrt.wait()
+        wait_for(lambda: segment.rt_status.state == RtState.SAFE_MODE, "SAFE_MODE")
+        segment.detach()
+        with started_nonrt(place, name="again") as nonrt:
+            nonrt.wait_for_status(*SERVING)
+            wait_for(lambda: entered(place, "SAFE_MODE"), "the incident", WAIT_S)
+
+
+def entered(place: Place, state: str) -> bool:
+    folder = place.folder / "data" / incident_file.FOLDER
+    heads = [incident_file.read(path).head for path in incident_file.files(folder, place.instance)]
+    return any(state in (head["why"], *head["then"]) for head in heads)

@@ -110,6 +110,32 @@ def test_a_successor_goes_on_where_the_cursor_is(both: tuple[Segment, FakeContex
     assert second.cursor_user[3] == 77
 
 
+class GoesBack(Recorder):
+    name = "goes-back"
+    goes_back = 3
+
+
+def test_some_records_are_given_again_and_what_is_gone_of_them_is_no_loss(
+    both: tuple[Segment, FakeContext],
+) -> None:
+    rt, context = both
+    publish_events(rt, log_events(1, 2))
+    publish_cycles(rt, [{"cycle": number} for number in range(10)])
+    Pump(context, GoesBack()).turn()
+    publish_cycles(rt, [{"cycle": 10}])
+    second = GoesBack()
+    Pump(context, second).turn()
+    assert second.cycle_numbers() == [7, 8, 9, 10]
+    assert second.times() == [1, 2]
+    publish_cycles(rt, [{"cycle": number} for number in range(11, 1000)])
+    third = GoesBack()
+    pump = Pump(context, third)
+    pump.turn()
+    found = third.cycle_numbers()
+    assert found[-1] == 999
+    assert pump.figures().lost_cycles == found[0] - 11, "of 8, 9 and 10 none is missed"
+
+
 def test_another_consumer_has_a_cursor_of_its_own(both: tuple[Segment, FakeContext]) -> None:
     rt, context = both
     publish_events(rt, log_events(1))

@@ -119,6 +119,113 @@ def test_safe_mode_without_a_late_cycle(segment: Segment, folder: Path, event_fi
     assert (head["why"], head["cycle"], head["late"]) == ("SAFE_MODE", 250, [])
 
 
+def entered(state: RtState, cycle: int) -> Records:
+    to = [float(RtState.RUNNING), float(state), 5.0, 2.0, 0.0, 0.0]
+    return events(
+        [{"kind": int(EventKind.STATE), "cycle": cycle, "time_ns": cycle * PERIOD, "args": to}]
+    )
+
+
+@pytest.mark.parametrize("event_first", [True, False])
+def test_a_state_that_is_entered_in_a_storm_has_its_file(
+    segment: Segment, folder: Path, event_first: bool
+) -> None:
+    recorder = made(segment, folder)
+    late = (300, *range(600, 1100, 3))
+    recorder.on_batch(batch(cycle_records=run(0, 600, *late)))
+    if event_first:
+        recorder.on_batch(batch(entered(RtState.ERROR, 900), run(600, 600, *late)))
+    else:
+        recorder.on_batch(batch(cycle_records=run(600, 301, *late)))
+        recorder.on_batch(batch(entered(RtState.ERROR, 900), run(901, 299, *late)))
+    first, second = incidents(folder)
+    assert (first["why"], first["cycle"], first["folded_before"]) == ("late cycle", 300, 0)
+    assert (second["why"], second["cycle"]) == ("ERROR", 900)
+    folded = [cycle for cycle in late if 600 <= cycle <= (900 if not event_first else 899)]
+    assert recorder.folded == second["folded_before"] == len(folded)
+
+
+def test_the_end_of_a_storm_is_said(
+    segment: Segment, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = made(segment, folder)
+    recorder.on_batch(batch(cycle_records=run(0, 900, 300, 600, 700)))
+    recorder.on_tick(700 * PERIOD + module.QUIET_NS - PERIOD)
+    assert "storm" not in caplog.text
+    recorder.on_tick(700 * PERIOD + module.QUIET_NS + PERIOD)
+    recorder.on_tick(700 * PERIOD + module.QUIET_NS + 9 * PERIOD)
+    assert caplog.text.count("A storm of late cycles is over: 2 more") == 1
+
+
+def again(before: Recorder, segment: Segment, folder: Path) -> Recorder:
+    """After kill -9: nothing was detached, the words of the cursor are in the segment."""
+    recorder = Recorder(folder, "robot", logging.getLogger("nonrt"), lambda: False)
+    recorder.cursor_user = list(before.cursor_user)
+    recorder.on_attach(segment)
+    return recorder
+
+
+@pytest.mark.parametrize("killed_at", [250, 301, 350, 399, 401, 900])
+def test_a_process_that_was_away_makes_the_same_file(
+    segment: Segment, folder: Path, killed_at: int
+) -> None:
+    """What happened before, in the middle of, and after it was killed; the ring has all of it."""
+    whole = run(0, 1500, 300)
+    first = made(segment, folder)
+    for at in range(0, killed_at, 50):
+        first.on_batch(batch(cycle_records=whole[at : min(at + 50, killed_at)]))
+    written = len(incidents(folder))
+    second = again(first, segment, folder)
+    second.on_batch(batch(cycle_records=whole))
+    (path,) = incident_file.files(folder, "robot")
+    found = incident_file.read(path).document["cycles"]["cycle"]
+    assert found == list(range(300 - BEFORE, 300 + AFTER + 1))
+    assert second.written == 1 - written
+
+
+def test_the_storm_goes_on_for_the_next_process(segment: Segment, folder: Path) -> None:
+    whole = run(0, 1500, 300, 800)
+    first = made(segment, folder)
+    first.on_batch(batch(cycle_records=whole[:600]))
+    second = again(first, segment, folder)
+    second.on_batch(batch(cycle_records=whole))
+    assert len(incidents(folder)) == 1
+    assert second.folded == 1
+
+
+def test_a_state_is_no_incident_twice(segment: Segment, folder: Path) -> None:
+    first = made(segment, folder)
+    first.on_batch(batch(entered(RtState.SAFE_MODE, 250), run(0, 400)))
+    second = again(first, segment, folder)
+    second.on_batch(batch(entered(RtState.SAFE_MODE, 250), run(0, 600)))
+    assert second.written == 0
+    second.on_batch(batch(entered(RtState.ERROR, 650), run(600, 300)))
+    assert [head["why"] for head in incidents(folder)] == ["SAFE_MODE", "ERROR"]
+
+
+def test_what_was_overwritten_is_counted_and_said(
+    segment: Segment, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = made(segment, folder)
+    first.on_batch(batch(cycle_records=run(0, 400)))
+    second = again(first, segment, folder)
+    second.on_batch(batch(cycle_records=run(10_000, 300, 10_050), lost_cycles=9_600))
+    assert second.lost == 9_600
+    assert "9600 cycles were overwritten" in caplog.text
+    (path,) = incident_file.files(folder, "robot")
+    assert incident_file.read(path).document["cycles"]["cycle"][0] == 10_000
+
+
+def test_the_warm_up_makes_no_incident(segment: Segment, folder: Path) -> None:
+    recorder = made(segment, folder)
+    warm = run(0, 100, 5, 6)
+    warm["flags"] |= int(CycleFlag.WARMUP)
+    recorder.on_batch(batch(cycle_records=warm))
+    recorder.on_batch(batch(cycle_records=run(100, 400)))
+    recorder.on_detach()
+    assert not incidents(folder)
+
+
 def test_running_again_is_no_incident(segment: Segment, folder: Path) -> None:
     recorder = made(segment, folder)
     to = [float(RtState.READY), float(RtState.RUNNING), 0.0, 0.0, 0.0, 0.0]
