@@ -6,7 +6,6 @@ import json
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -287,9 +286,8 @@ def events_of_rt(segment: Segment) -> int:
     return sum(int((ring.read(1 << 20).records["kind"] == EventKind.BUS).sum()) for ring in rings)
 
 
-def test_an_event_is_answered_after_the_process_was_killed(tmp_path: Path) -> None:
+def test_an_event_is_answered_after_the_process_was_killed(place: Place) -> None:
     """It was published while the Non-RT process stood still, which then never saw it."""
-    place = Place(unique_instance(), tmp_path)
     place.environ |= ANY_TIMING | {
         "MXRC_RT_SCHEDULE__HEARTBEAT_TIMEOUT_MS": "20000",
         # Here the test kills, not the RT process.
@@ -325,8 +323,7 @@ def test_an_event_is_answered_after_the_process_was_killed(tmp_path: Path) -> No
         segment.detach()
 
 
-def test_a_plugin_that_fails_stops_the_start(tmp_path: Path) -> None:
-    place = Place(unique_instance(), tmp_path)
+def test_a_plugin_that_fails_stops_the_start(place: Place) -> None:
     place.environ |= ANY_TIMING
     file = place.config_dir / "broken.py"
     file.write_text("x = 1\n\nraise OSError('no camera')\n")

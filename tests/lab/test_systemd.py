@@ -7,17 +7,21 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from tests.helpers import require_tool
+from tests.lab.arm import account, sweep
 from tests.lab.box import Box, require_box
 
 BIN = Path(sys.executable).parent
 RT, NONRT = "mxrc-rt.service", "mxrc-nonrt.service"
+ARM, ARM_UNIT = Path(__file__).with_name("arm.py"), "mxrc-test-arm.service"
 BOUND_S = 5.0  # SC-005, SC-006
+VELOCITY_MAX = 2.0  # rad/s, of the first axis of the shipped robot.json
 T = TypeVar("T")
 
 LOOK = """
@@ -109,16 +113,24 @@ def running(box: Box, other_than: int = 0) -> dict[str, Any]:
     return wait_for(seen, "RT in RUNNING")
 
 
-@pytest.fixture
-def up(box: Box) -> Iterator[Box]:
+@contextmanager
+def services(box: Box) -> Iterator[None]:
     """Both services run, fresh."""
     box.run("systemctl", "reset-failed", check=False)
     box.run("journalctl", "--rotate", "--vacuum-time=1s", "-q", check=False)
     box.run("systemctl", "restart", "mxrc.target", NONRT, RT)
     running(box)
-    yield box
-    box.run("systemctl", "stop", RT, NONRT, "mxrc.target", check=False)
-    box.run("sh", "-c", "rm -f /dev/shm/mxrc-main /var/lib/mxrc/*.intervention.json")
+    try:
+        yield
+    finally:
+        box.run("systemctl", "stop", RT, NONRT, "mxrc.target", check=False)
+        box.run("sh", "-c", "rm -f /dev/shm/mxrc-main /var/lib/mxrc/*.intervention.json")
+
+
+@pytest.fixture
+def up(box: Box) -> Iterator[Box]:
+    with services(box):
+        yield box
 
 
 def restarts(box: Box, unit: str) -> int:
@@ -208,6 +220,76 @@ def test_kill_9_and_the_work_goes_on(up: Box) -> None:
     assert after["recovery"] == 1
     assert after["run"] > before["run"]
     assert "Recovered from the state block" in up.journal(RT)
+
+
+@contextmanager
+def configured(box: Box, **files: dict[str, Any]) -> Iterator[None]:
+    """Files of /etc/mxrc with these values in place of theirs."""
+    before = {name: box.run("cat", f"/etc/mxrc/{name}.json") for name in files}
+    try:
+        for name, values in files.items():
+            box.write(f"/etc/mxrc/{name}.json", json.dumps(json.loads(before[name]) | values))
+        yield
+    finally:
+        for name, text in before.items():
+            box.write(f"/etc/mxrc/{name}.json", text)
+
+
+@contextmanager
+def arm_in(box: Box) -> Iterator[None]:
+    """A plant behind a process image, a service beside the others; it leaves /run/mxrc/arm.json."""
+    arguments = [sys.executable, str(ARM), "arm", "6", "0.001", "/run/mxrc/arm.json"]
+    box.run(
+        "systemd-run", f"--unit={ARM_UNIT}", "--uid=mxrc", "--collect", "--nice=-10", *arguments
+    )
+    try:
+        yield
+    finally:
+        box.run("systemctl", "stop", ARM_UNIT, check=False)
+
+
+def task(box: Box, *arguments: str) -> dict[str, Any]:
+    """What `mxrc task` answers."""
+    answer: dict[str, Any] = json.loads(box.run(str(BIN / "mxrc"), "task", *arguments, "--json"))
+    return answer
+
+
+def test_killed_in_motion_the_arm_goes_on(box: Box) -> None:
+    """Without a standby, through a process image: continuous, no round lost or made twice."""
+    kills, rounds = 4, 12
+    robot = {"driver": {"type": "process_image", "name": "arm", "input_timeout_ms": 2000}}
+    schedule = {"safe_mode_resume": "automatic"}
+    box.write("/etc/mxrc/tasks/sweep.json", json.dumps(sweep("sweep", rounds, lasts_s=1.0)))
+    box.run("chown", "root:mxrc", "/etc/mxrc/tasks/sweep.json")
+    box.run("chmod", "640", "/etc/mxrc/tasks/sweep.json")
+    with configured(box, robot=robot, rt_schedule=schedule), arm_in(box), services(box):
+        generation = running(box)["generation"]
+        task(box, "start", "sweep")
+        wait_for(lambda: task(box, "show", "sweep")["status"] == "RUNNING" or None, "motion")
+        for count in range(kills):
+            pid = running(box)["pid"]
+            time.sleep(0.7 + 0.37 * count)  # in all parts of a sweep
+            box.run("kill", "-9", str(pid))
+            assert running(box, other_than=pid)["generation"] == generation
+            box.run("systemctl", "reset-failed", RT)
+
+        def ended() -> dict[str, Any] | None:
+            info = task(box, "show", "sweep")
+            return info if info["ended_at"] else None
+
+        assert wait_for(ended, "the end of the task", seconds=90)["status"] == "COMPLETED"
+        box.run("systemctl", "stop", ARM_UNIT)
+        found = account(json.loads(box.run("cat", "/run/mxrc/arm.json")), period_s=0.001)
+        print(f"kills in motion: {found}")
+        assert len(found["outages"]) == kills
+        for outage in found["outages"]:
+            assert outage["seconds"] < BOUND_S
+            assert outage["step"] <= VELOCITY_MAX * 0.001
+        assert any(outage["speed"] > 0.1 for outage in found["outages"]), "all at rest"
+        assert found["held"] >= kills, "the plant's watchdog holds the arm meanwhile"
+        assert found["fastest"] <= VELOCITY_MAX * 1.001
+        assert found["backwards"] == 0
+        assert found["rounds"] == rounds
 
 
 def test_watchdog_ends_a_stopped_process(up: Box) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from shared.enums import RtState
-from tests.helpers import require_tool, unique_instance
+from tests.helpers import require_tool
 from tests.integration.test_end_to_end import (
     Collector,
     check_tree,
@@ -63,8 +63,7 @@ class WallClock:
 
 
 @pytest.mark.timeout(180)
-def test_steps_of_an_hour(tmp_path: Path) -> None:
-    place = Place(unique_instance("step"), tmp_path)
+def test_steps_of_an_hour(place: Place) -> None:
     clock = WallClock(place)
     up = Running(
         [str(BIN / "mxrc"), "up", "--no-table", "--standbys", "1"],

@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
 from shared.enums import Role, RtState
-from tests.helpers import unique_instance
 from tests.processes import BIN, Place, Running, wait_for
 
 PAUSE_S = 10.0
 
 
 @pytest.mark.timeout(180)
-def test_ten_seconds(tmp_path: Path) -> None:
-    place = Place(unique_instance("pause"), tmp_path)
+def test_ten_seconds(place: Place) -> None:
     place.environ["MXRC_RT_SCHEDULE__SAFE_MODE_RESUME"] = "automatic"
     up = Running(
         [str(BIN / "mxrc"), "up", "--no-table", "--standbys", "1"],
