@@ -7,7 +7,8 @@
 
 #include "driver_table.h"
 #include "error.h"
-#include "mxrc/process_image.h"
+#include "lease.h"
+#include "process_image.h"
 
 /* A new PRIMARY waits so long for a measurement that is being written, looking so often. */
 #define FIRST_NS 100000000
@@ -180,6 +181,8 @@ const struct mxrc_driver mxrc_driver_process_image = {
 
 _Static_assert(MXRC_IMAGE_AXES == MXRC_AXES && MXRC_IMAGE_BUFFERS == 2 * MXRC_MEMBERS,
                "image and segment have the same axes and RT processes");
+_Static_assert(MXRC_EPOCH_MAX == MXRC_IMAGE_EPOCH_MAX,
+               "each epoch of the lease has room in the commit word");
 _Static_assert((int)MXRC_IMAGE_POSITION == (int)MXRC_LAW_POSITION &&
                    (int)MXRC_IMAGE_EFFORT == (int)MXRC_LAW_EFFORT,
                "commands of laws go through as they are");

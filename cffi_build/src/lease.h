@@ -7,7 +7,8 @@
 
 #include "exec.h"
 
-#define MXRC_EPOCH_MAX (((uint64_t)1 << 48) - 1)
+/* What the commit word of a process image has room for, whichever driver is used; the owner word has more. */
+#define MXRC_EPOCH_MAX 0xffffffffull
 
 /* ---- the words ---- */
 

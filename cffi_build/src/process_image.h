@@ -5,7 +5,7 @@
 #include "atomic.h"
 #include "mxrc/process_image.h"
 
-#define MXRC_IMAGE_EPOCH_MAX 0xffffffff
+#define MXRC_IMAGE_EPOCH_MAX 0xffffffffull
 #define MXRC_IMAGE_SEQUENCE_BITS 27
 
 #ifndef MXRC_IMAGE_HOOK

@@ -1,4 +1,6 @@
 /* test_process_image.c: who may make, attach and keep a process image; the watchdog; an executive behind it. */
+#include "../src/lease.h"
+#include "../src/process_image.h"
 #include "exec_fixture.h"
 
 static struct mxrc_image plant;
@@ -89,6 +91,29 @@ static void test_generations(void)
     CHECK_EQUAL(mxrc_image_commit(&executive, 0, 1, 3, 1, MXRC_IMAGE_EFFORT, command), 0);
     CHECK_EQUAL(mxrc_image_read_outputs(&plant, 1, &out), MXRC_IMAGE_TAKEN);
     CHECK(out.cycle == 3 && out.kind == MXRC_IMAGE_EFFORT && out.command[5] == 6);
+    mxrc_image_close(&executive);
+    mxrc_image_close(&plant);
+}
+
+/* The last epoch of the lease is the last one of the image, and fences off the one before it. */
+static void test_last_epoch(void)
+{
+    struct mxrc_image executive;
+    struct mxrc_image_outputs out;
+    const uint64_t last = MXRC_EPOCH_MAX;
+    const double command[AXES] = {1, 2, 3, 4, 5, 6};
+    CHECK_EQUAL(create(&plant), 0);
+    CHECK_EQUAL(attach(&executive, 1), 0);
+    CHECK_EQUAL(mxrc_image_admit(&executive, last - 1), 0);
+    CHECK_EQUAL(mxrc_image_commit(&executive, 0, last - 1, 1, 1, MXRC_IMAGE_POSITION, command), 0);
+    CHECK_EQUAL(mxrc_image_admit(&executive, last), 0);
+    CHECK_EQUAL(mxrc_image_commit(&executive, 0, last - 1, 2, 1, MXRC_IMAGE_POSITION, command),
+                ESTALE);
+    CHECK_EQUAL(mxrc_image_commit(&executive, 1, last, 3, 1, MXRC_IMAGE_POSITION, command), 0);
+    CHECK_EQUAL(mxrc_image_read_outputs(&plant, 1, &out), MXRC_IMAGE_TAKEN);
+    CHECK(out.cycle == 3 && mxrc_image_epoch(out.head) == last);
+    CHECK_EQUAL(mxrc_image_admit(&executive, last + 1), EOVERFLOW);
+    CHECK_EQUAL(mxrc_image_admit(&executive, 1), ESTALE);
     mxrc_image_close(&executive);
     mxrc_image_close(&plant);
 }
@@ -282,6 +307,7 @@ int main(void)
     test_life();
     test_layout();
     test_generations();
+    test_last_epoch();
     test_watchdog();
     test_executive();
     test_executive_behind_its_check();
