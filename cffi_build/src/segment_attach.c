@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "atomic.h"
@@ -104,13 +105,15 @@ void mxrc_segment_detach(struct mxrc_segment *segment)
 int mxrc_segment_current(const struct mxrc_segment *segment)
 {
     struct mxrc_header header;
+    struct stat object;
     int descriptor = shm_open(segment->name, O_RDONLY, 0);
     if (descriptor < 0) {
         return errno == ENOENT ? MXRC_OPEN_ABSENT : MXRC_OPEN_FOREIGN;
     }
     ssize_t bytes = pread(descriptor, &header, sizeof header, 0);
+    int whole = fstat(descriptor, &object) == 0 && (uint64_t)object.st_size >= segment->bytes;
     close(descriptor);
-    return bytes == (ssize_t)sizeof header && header.magic == MXRC_MAGIC &&
+    return whole && bytes == (ssize_t)sizeof header && header.magic == MXRC_MAGIC &&
                    header.generation == segment->generation
                ? MXRC_OPEN_OK
                : MXRC_OPEN_FOREIGN;

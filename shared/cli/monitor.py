@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.core import MxrcError, now_ns
+from shared.core import MxrcError, ffi, lib, now_ns
 from shared.documents import read_nonrt_document, read_primary_document
 from shared.enums import CycleFlag, RegionId, Role, RtState, SafeCause, name_of
 from shared.metrics_def import counter_index
@@ -70,7 +70,10 @@ class Sample:
 
 
 class Monitor:
-    """Follows an instance through restarts and generations."""
+    """Follows an instance through restarts and generations, also when one is cut short under it.
+
+    One in a process, used by its main thread: see mxrc_bus_guard.
+    """
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
@@ -83,24 +86,41 @@ class Monitor:
         if segment is None:
             return None
         try:
-            return take_sample(self._instance, segment)
-        except MxrcError as error:
-            self._segment = None
+            found = take_sample(self._instance, segment)
+        except Exception as error:
+            # Of a segment that has lost its bytes anything may be raised; of a whole one only this.
+            if not isinstance(error, MxrcError) and segment.current():
+                raise
+            self._forget()
             self.problem = str(error)
             return None
+        if segment.current():
+            return found
+        self._forget()
+        self.problem = f"the segment of instance {self._instance} was removed, cut or replaced"
+        return None
 
     def close(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        lib.mxrc_bus_guard(ffi.NULL)
         self._segment = None
 
     def _attached(self) -> Segment | None:
         if self._segment is not None and self._segment.current():
             return self._segment
-        self._segment = None
+        self._forget()
         try:
             self._segment = Segment.attach(self._instance)
         except MxrcError as error:
             self.problem = str(error)
+            return None
+        self._guard(self._segment)
         return self._segment
+
+    def _guard(self, segment: Segment) -> None:
+        lib.mxrc_bus_guard(segment.raw)
 
 
 def take_sample(instance: str, segment: Segment) -> Sample:

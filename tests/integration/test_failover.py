@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import pytest
 from shared.enums import ImageTake, RtState
 from shared.process_image import Plant
 from shared.segment import Segment
+from tests.lab.arm import sweep
 from tests.processes import BIN, Place, Running, run_to_end, started_rt, wait_for, wait_for_state
 
 QUICK = {"health_check_interval_ms": 200, "health_check_timeout_ms": 150, "restart_delay_ms": 50}
@@ -32,10 +35,8 @@ def set_policy(place: Place, **fields: Any) -> None:
     path.write_text(json.dumps(document))
 
 
-@pytest.fixture
-def up(place: Place) -> Iterator[Running]:
-    """`mxrc up` with a quick policy."""
-    set_policy(place, **QUICK, max_restart_count=3)
+@contextmanager
+def started_up(place: Place) -> Iterator[Running]:
     # A busy machine may have lost a heartbeat meanwhile: RUNNING all the same in the end.
     place.environ["MXRC_RT_SCHEDULE__SAFE_MODE_RESUME"] = "automatic"
     running = Running(
@@ -46,6 +47,14 @@ def up(place: Place) -> Iterator[Running]:
     finally:
         running.signal(signal.SIGCONT)
         running.end()
+
+
+@pytest.fixture
+def up(place: Place) -> Iterator[Running]:
+    """`mxrc up` with a quick policy."""
+    set_policy(place, **QUICK, max_restart_count=3)
+    with started_up(place) as running:
+        yield running
 
 
 def current(place: Place, other_than: int = 0) -> Segment:
@@ -115,6 +124,37 @@ def test_both_stopped_kill_nobody(place: Place, up: Running) -> None:
     assert "stalled" not in up.output
 
 
+def test_both_killed_at_once_in_motion(place: Place) -> None:
+    """State and program are in the segment, the acceptance in the journal: the task goes on."""
+    file = place.config_dir / "tasks" / "sweep.json"
+    file.write_text(json.dumps(sweep("sweep", rounds=2, lasts_s=1.0)))
+    with started_up(place):
+        segment = current(place)
+        done = run_to_end(place, "mxrc", "task", "start", "sweep", "--json")
+        assert done.returncode == 0, done.stderr
+        wait_for(lambda: segment.rt_status.active_tasks == 1, "the task in RT")
+        rt, nonrt = int(segment.rt_status.pid), int(segment.nonrt_status.pid)
+        generation, cycle = segment.generation, int(segment.rt_status.cycle)
+        for pid in (rt, nonrt):
+            os.kill(pid, signal.SIGKILL)
+        again = current(place, other_than=rt)
+        status = again.nonrt_status
+        wait_for(lambda: status.pid not in (0, nonrt) and status.ready, "both again")
+        assert again.generation == generation
+        assert int(again.rt_status.last_recovery) == 1
+        assert int(again.rt_status.cycle) > cycle
+
+        def ended() -> dict[str, Any] | None:
+            shown = run_to_end(place, "mxrc", "task", "show", "sweep", "--json")
+            info: dict[str, Any] = json.loads(shown.stdout) if shown.returncode == 0 else {}
+            return info if info.get("ended_at") else None
+
+        assert wait_for(ended, "the end of the task")["status"] == "COMPLETED"
+    path = place.folder / "data" / f"tasks-{place.instance}.sqlite3"
+    with closing(sqlite3.connect(path)) as journal:
+        assert journal.execute("SELECT count(*) FROM execution").fetchone() == (1,)
+
+
 def test_an_unlinked_segment_makes_rt_step_down(place: Place, up: Running) -> None:
     segment = current(place)
     pid, generation = int(segment.rt_status.pid), segment.generation
@@ -148,12 +188,20 @@ class Arm(threading.Thread):
         super().__init__(daemon=True)
         self._plant = Plant(name, 6, watchdog_s=0.1)
         self.takes: list[ImageTake] = []
-        self.ending = threading.Event()
+        self._ending = threading.Event()
+
+    def __enter__(self) -> Arm:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self.join()
 
     def run(self) -> None:
         position = np.zeros(6)
         with self._plant as plant:
-            while not self.ending.wait(0.001):
+            while not self._ending.wait(0.001):
                 plant.write(position, np.zeros(6), np.zeros(6))
                 outputs = plant.read()
                 if outputs.take is not ImageTake.HELD and outputs.take not in self.takes[-1:]:
@@ -171,13 +219,7 @@ def test_a_truncated_segment(place: Place) -> None:
         "type": "process_image", "name": place.instance, "input_timeout_ms": 2000,
     }  # fmt: skip
     path.write_text(json.dumps(robot))
-    place.environ["MXRC_RT_SCHEDULE__SAFE_MODE_RESUME"] = "automatic"
-    arm = Arm(place.instance)
-    arm.start()
-    running = Running(
-        [str(BIN / "mxrc"), "up", "--no-table"], place.environ, place.folder / "up.out"
-    )
-    try:
+    with Arm(place.instance) as arm, started_up(place) as running:
         segment = current(place)
         pid, generation = int(segment.rt_status.pid), segment.generation
         segment.detach()
@@ -190,10 +232,6 @@ def test_a_truncated_segment(place: Place) -> None:
         wait_for(lambda: arm.takes[-1] is ImageTake.TAKEN, "commits of the new generation")
         # Before the first commit, driven, safe while nobody drove, driven again.
         assert arm.takes[-3:] == [ImageTake.TAKEN, ImageTake.STOPPED, ImageTake.TAKEN]
-    finally:
-        running.end()
-        arm.ending.set()
-        arm.join()
 
 
 def test_the_limit_a_person_and_reset(place: Place, up: Running) -> None:

@@ -121,8 +121,11 @@ void mxrc_segment_detach(struct mxrc_segment *segment); /* releases the member; 
  * only this one's place is given up then, so that the last of several retires the generation; MXRC_OPEN_ABSENT or MXRC_OPEN_FOREIGN when the name is no longer this generation's. */
 int mxrc_segment_retire(struct mxrc_segment *segment, const char *lock_path, char *error,
                         size_t error_bytes);
-/* 0 when the object of that name is still this generation, else MXRC_OPEN_ABSENT or MXRC_OPEN_FOREIGN. */
+/* 0 when the object of that name is still this generation and whole, else MXRC_OPEN_ABSENT or MXRC_OPEN_FOREIGN. */
 int mxrc_segment_current(const struct mxrc_segment *segment);
+/* For one that only reads: if `segment` is cut short, what is missing reads as zeros in this process and does not end it. One segment
+ * at a time; NULL, before it is detached: none. 0 or an errno. See bus_guard.c. */
+int mxrc_bus_guard(const struct mxrc_segment *segment);
 void *mxrc_region(const struct mxrc_segment *segment, uint32_t id,
                   uint64_t *bytes); /* NULL: no such region */
 const struct mxrc_region_desc *mxrc_region_description(const struct mxrc_segment *segment,

@@ -5,6 +5,10 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +22,7 @@ from shared.documents import write_member_document
 from shared.enums import CycleFlag, NameKind, RegionId, RtState
 from shared.names import Names
 from shared.segment import Segment
+from tests.helpers import SHM_DIR
 
 AXES = ["base", "shoulder", "elbow", "wrist_roll", "wrist_pitch", "flange"]
 
@@ -124,6 +129,58 @@ def test_the_monitor_follows_and_says_what_is_missing(
     assert monitor.sample() is None
     assert instance in monitor.problem
     monitor.close()
+
+
+CUT = """
+import sys
+from pathlib import Path
+from shared.cli import monitor
+
+instance, left, guarded = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "guarded"
+real = monitor.take_sample
+
+def cut_short(instance, segment):
+    with Path(f"/dev/shm/mxrc-{instance}").open("r+b") as file:
+        file.truncate(left)
+    return real(instance, segment)
+
+if not guarded:
+    monitor.Monitor._guard = lambda self, segment: None
+looks = monitor.Monitor(instance)
+assert looks.sample() is not None
+monitor.take_sample = cut_short
+assert looks.sample() is None
+print(looks.problem)
+monitor.take_sample = real
+assert looks.sample() is None
+looks.close()
+"""
+
+
+def cut_while_looking(instance: str, left: int, how: str) -> subprocess.CompletedProcess[str]:
+    """A process whose segment is cut short between its look and its reading."""
+    copy = f"{instance}-cut"
+    shutil.copy(SHM_DIR / f"mxrc-{instance}", SHM_DIR / f"mxrc-{copy}")
+    try:
+        return subprocess.run(
+            [sys.executable, "-c", CUT, copy, str(left), how],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        (SHM_DIR / f"mxrc-{copy}").unlink()
+
+
+@pytest.mark.parametrize("left", [0, 4096, 65536, 300_000])
+def test_a_segment_cut_short_while_it_is_looked_at(rt: Segment, instance: str, left: int) -> None:
+    done = cut_while_looking(instance, left, "guarded")
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    assert done.stdout
+
+
+def test_without_its_guard_it_would_die(rt: Segment, instance: str) -> None:
+    assert cut_while_looking(instance, 0, "bare").returncode == -signal.SIGBUS
 
 
 def test_top_as_json(
