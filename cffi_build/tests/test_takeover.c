@@ -98,11 +98,12 @@ static void test_unseen(unsigned count, int forgetful)
     arena_kill();
 }
 
+/* So many in a state block, and as many in a ring record. */
 static void test_aborts(unsigned count)
 {
     unsigned block = 0, record = 0;
     arena_begin(2, 0);
-    while (block + record < count && settle("abort")) {
+    while (block + record < 2 * count && settle("abort")) {
         int member = primary_now();
         if (member < 0)
             continue;
@@ -117,6 +118,7 @@ static void test_aborts(unsigned count)
         }
     }
     check_account("aborts");
+    CHECK(block >= count && record >= count);
     CHECK(tombstones >= record);
     printf("%u aborts in a state block, %u in a ring record (%u tombstones): %u tasks\n", block,
            record, (unsigned)tombstones, (unsigned)sent);

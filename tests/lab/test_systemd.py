@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TypeVar
 
 import pytest
@@ -21,6 +22,8 @@ BIN = Path(sys.executable).parent
 RT, NONRT = "mxrc-rt.service", "mxrc-nonrt.service"
 ARM, ARM_UNIT = Path(__file__).with_name("arm.py"), "mxrc-test-arm.service"
 BOUND_S = 5.0  # SC-005, SC-006
+BARE_S = 0.05
+"""A bare Python in the box, on an idle machine; on a busy one the bound is for so much longer."""
 VELOCITY_MAX = 2.0  # rad/s, of the first axis of the shipped robot.json
 T = TypeVar("T")
 
@@ -133,6 +136,18 @@ def up(box: Box) -> Iterator[Box]:
         yield box
 
 
+def bare(box: Box) -> float:
+    """Seconds of a Python that does nothing."""
+    began = time.monotonic()
+    box.run(sys.executable, "-c", "pass")
+    return time.monotonic() - began
+
+
+def bound(*bare_s: float) -> float:
+    """BOUND_S on a machine where a bare Python took so long meanwhile."""
+    return BOUND_S * max(1.0, fmean(bare_s) / BARE_S)
+
+
 def restarts(box: Box, unit: str) -> int:
     return int(box.show(unit, "NRestarts"))
 
@@ -206,15 +221,14 @@ def test_sandbox(up: Box) -> None:
 def test_kill_9_and_the_work_goes_on(up: Box) -> None:
     before = running(up)
     count = restarts(up, RT)
-    began = time.monotonic()
-    up.run(sys.executable, "-c", "pass")
-    bare = time.monotonic() - began
+    bare_s = [bare(up)]
     began = time.monotonic()
     up.run("kill", "-9", str(before["pid"]))
     after = running(up, other_than=before["pid"])
     took = time.monotonic() - began
-    print(f"kill -9 to RUNNING, seen from outside: {took:.2f} s; bare Python {bare:.2f} s")
-    assert took < BOUND_S
+    bare_s.append(bare(up))
+    print(f"kill -9 to RUNNING, seen from outside: {took:.2f} s; bare Python {fmean(bare_s):.2f} s")
+    assert took < bound(*bare_s)
     assert restarts(up, RT) == count + 1
     assert after["generation"] == before["generation"]
     assert after["recovery"] == 1
@@ -257,6 +271,7 @@ def task(box: Box, *arguments: str) -> dict[str, Any]:
 def test_killed_in_motion_the_arm_goes_on(box: Box) -> None:
     """Without a standby, through a process image: continuous, no round lost or made twice."""
     kills, rounds = 4, 12
+    bare_s: list[float] = []
     robot = {"driver": {"type": "process_image", "name": "arm", "input_timeout_ms": 2000}}
     schedule = {"safe_mode_resume": "automatic"}
     box.write("/etc/mxrc/tasks/sweep.json", json.dumps(sweep("sweep", rounds, lasts_s=1.0)))
@@ -270,6 +285,7 @@ def test_killed_in_motion_the_arm_goes_on(box: Box) -> None:
             pid = running(box)["pid"]
             time.sleep(0.7 + 0.37 * count)  # in all parts of a sweep
             box.run("kill", "-9", str(pid))
+            bare_s.append(bare(box))
             assert running(box, other_than=pid)["generation"] == generation
             box.run("systemctl", "reset-failed", RT)
 
@@ -280,10 +296,10 @@ def test_killed_in_motion_the_arm_goes_on(box: Box) -> None:
         assert wait_for(ended, "the end of the task", seconds=90)["status"] == "COMPLETED"
         box.run("systemctl", "stop", ARM_UNIT)
         found = account(json.loads(box.run("cat", "/run/mxrc/arm.json")), period_s=0.001)
-        print(f"kills in motion: {found}")
+        print(f"kills in motion: {found}; bare Python meanwhile {fmean(bare_s):.2f} s")
         assert len(found["outages"]) == kills
         for outage in found["outages"]:
-            assert outage["seconds"] < BOUND_S
+            assert outage["seconds"] < bound(*bare_s)
             assert outage["step"] <= VELOCITY_MAX * 0.001
         assert any(outage["speed"] > 0.1 for outage in found["outages"]), "all at rest"
         assert found["held"] >= kills, "the plant's watchdog holds the arm meanwhile"
@@ -330,6 +346,7 @@ def test_failover_manager_ends_a_stopped_process(up: Box) -> None:
     try:
         up.run("systemctl", "restart", RT)
         before = running(up)
+        bare_s = bare(up)
         began = time.monotonic()
         up.run("kill", "-STOP", str(before["pid"]))
         after = wait_for(
@@ -337,7 +354,7 @@ def test_failover_manager_ends_a_stopped_process(up: Box) -> None:
         )
         took = time.monotonic() - began
         print(f"SIGSTOP to the next process, seen from outside: {took:.2f} s")
-        assert took < BOUND_S
+        assert took < bound(bare_s, bare(up))
         assert after["generation"] == before["generation"]
         log = up.run("cat", "/var/log/mxrc/non_rt_process.log")
         assert "has failed 3 checks in a row" in log
@@ -453,16 +470,25 @@ def test_a_restart_of_nonrt_costs_rt_no_deadline(up: Box) -> None:
 def test_standby_template(up: Box) -> None:
     up.write("/etc/mxrc/standby-b.env", "MXRC_CPU_AFFINITY__RT_PROCESS__CPU_CORES=[0]\n")
     primary = running(up)
-    up.run("systemctl", "start", "mxrc-rt@b.service", check=False)
     try:
-        if up.show("mxrc-rt@b.service", "ActiveState") != "active":
-            pytest.skip(f"no standby in this version: {up.journal('mxrc-rt@b.service')[-300:]}")
-        standby = up.show("mxrc-rt@b.service", "MainPID")
-        up.run("kill", "-9", str(primary["pid"]))
+        up.run("systemctl", "start", "mxrc-rt@b.service")
         wait_for(
-            lambda: (found := look(up)) and str(found["pid"]) == standby and found,
-            "the standby in charge",
+            lambda: "STANDBY" in up.show("mxrc-rt@b.service", "StatusText") or None, "its text"
         )
+        standby = up.show("mxrc-rt@b.service", "MainPID")
+        before = running(up)
+        up.run("kill", "-9", str(primary["pid"]))
+
+        def in_charge() -> dict[str, Any] | None:
+            found = look(up)
+            return found if found and str(found["pid"]) == standby else None
+
+        after = wait_for(in_charge, "the standby in charge")
+        assert after["generation"] == before["generation"]
+        assert after["epoch"] == before["epoch"] + 1
+        assert after["recovery"] == 1
+        # The one that was killed comes back, and stands by now.
+        wait_for(lambda: "STANDBY" in up.show(RT, "StatusText") or None, "the other as STANDBY")
     finally:
         up.run("systemctl", "stop", "mxrc-rt@b.service", check=False)
         up.run("rm", "-f", "/etc/mxrc/standby-b.env")

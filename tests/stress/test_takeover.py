@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*counts: int) -> str:
-    """Kills, stalls, aborts; returns what it printed."""
+    """Kills, stalls, aborts at each place; returns what it printed."""
     subprocess.run(
         [
             "make", "-s", "-C", "cffi_build", "programs", "VARIANTS=gcc", "TESTS=test_takeover",
@@ -63,4 +63,5 @@ def test_many_of_each() -> None:
     unseen = number(text, "deaths between commit and state block without a standby")
     assert unseen == 100
     assert number(text, "times motion went on from rest") > unseen // 2
-    assert number(text, "aborts in a state block") + number(text, "in a ring record") == 50
+    assert number(text, "aborts in a state block") >= 50
+    assert number(text, "in a ring record") >= 50
