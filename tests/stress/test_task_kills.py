@@ -53,7 +53,7 @@ class Load(threading.Thread):
     """Starts tasks at a rate, each until it is accepted."""
 
     def __init__(self, port: int, tasks: int, rate: float) -> None:
-        super().__init__()
+        super().__init__(daemon=True)  # a test that has failed does not wait for it
         self._port = port
         self._tasks = tasks
         self._rate = rate
