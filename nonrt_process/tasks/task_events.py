@@ -138,25 +138,19 @@ class TaskEvents(Consumer):
                 return
             changes = self._ends_with_restart(left_over)
             if int(status.last_recovery) == CLEAN_START:
-                began_ns = self._began_ns(segment)
+                # The generation is named by the realtime of its creation.
+                began_ns = segment.generation
+                if int(status.epoch) > 1:
+                    # RT began anew in it: it did not live to finish a stop, or its state was lost.
+                    assert self._anchors is not None, "attached"
+                    began_ns = self._anchors.realtime_ns(int(status.started_ns))
+                    had = [one for one in self._book.active() if one.execution_id in sent]
+                    self._stops.abandon(one for one in had if one.accepted_ns < began_ns)
                 older = [one for one in left_over if one.accepted_ns < began_ns]
                 changes += self._stops.begun_anew(older)
-                self._stops.abandon(
-                    one
-                    for one in self._book.active()
-                    if one.execution_id in sent and one.accepted_ns < began_ns
-                )
             self._settle(changes)
         self._undecided = None
         self._book.open_generation(segment.generation, sent)
-
-    def _began_ns(self, segment: Segment) -> int:
-        """Realtime from which on RT knows what was accepted; the generation is named by that of
-        its creation, and RT may have begun anew in it after a stop that it did not live to finish.
-        """
-        assert self._anchors is not None, "attached"
-        started_ns = self._anchors.realtime_ns(int(segment.rt_status.started_ns))
-        return max(segment.generation, started_ns)
 
     def _ends_with_restart(self, left_over: list[Execution]) -> list[Transition]:
         now = self._clock.realtime_ns()

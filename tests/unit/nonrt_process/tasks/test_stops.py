@@ -108,6 +108,25 @@ def test_a_stop_that_rt_did_not_live_to_finish(tmp_path: Path, seen: bool) -> No
         assert it.status("resume_1") == "COMPLETED"
 
 
+def test_the_wall_clock_is_set_back_and_this_process_restarted(tmp_path: Path) -> None:
+    """What RT has was accepted at an earlier time of day than RT began: that is no stop."""
+    with system(tmp_path, start=False) as it:
+        it.context.clock.advance(10**9)
+        it.clocks_in_step()
+        it.rt_start()
+        it.cycles(5)
+        it.nonrt_start()
+        it.turn()
+        it.context.clock.step_realtime(-3600 * 10**9)
+        it.start("long_1")
+        it.work(2)
+        it.nonrt_crash()
+        it.nonrt_start()
+        it.work(5)
+        assert it.status("long_1") == "RUNNING"
+        assert not it.tasks.get("long_1")["cancel_requested"]
+
+
 def test_after_a_crash_they_are_begun(tmp_path: Path) -> None:
     """The same with a state to go on from."""
     with system(tmp_path) as it:
