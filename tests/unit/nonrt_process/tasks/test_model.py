@@ -1,7 +1,8 @@
 """Every accepted execution ends in exactly one final status, whatever is killed in between.
 
 The task plugin and the real executive against a plain model: what was accepted, what was asked to
-be cancelled, during which of them RT died.
+be cancelled, during which of them RT died, was put into ERROR or reset, how often a trigger's
+condition became true.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ NAMES = [
     for kind in ("wait", "resume", "restart", "fail", "late", "urgent")
     for n in (1, 2, 3)
 ]
+WAY_BACK = {
+    RtState.SAFE_MODE: RtEvent.SAFE_MODE_EXIT,
+    RtState.ERROR: RtEvent.RESET,
+    RtState.PAUSED: RtEvent.RESUME,
+}
+"""To RUNNING."""
 ENDLESS: dict[str, TaskMode] = {"every_1": "periodic", "trig_1": "triggered"}
 
 
@@ -44,6 +51,11 @@ class Lifecycle(RuleBasedStateMachine):
         self.keys: dict[int, str] = {}
         self.cancelled: set[int] = set()
         self.crashed_during: set[int] = set()
+        self.error_during: set[int] = set()
+        self.reset_during: set[int] = set()
+        self.key_is = False
+        self.edges = 0
+        self.edges_before: dict[int, int] = {}
         self.it: System
 
     @initialize()
@@ -75,6 +87,7 @@ class Lifecycle(RuleBasedStateMachine):
         assert name not in active
         assert accepted.execution_id not in self.accepted, "an id is given once"
         self.accepted[accepted.execution_id] = name
+        self.edges_before[accepted.execution_id] = self.edges
         self.keys[accepted.execution_id] = key
 
     @precondition(lambda self: self.has_nonrt() and self.accepted)
@@ -93,6 +106,8 @@ class Lifecycle(RuleBasedStateMachine):
     @precondition(lambda self: self.has_nonrt())
     @rule(value=st.booleans())
     def trigger(self, value: bool) -> None:
+        self.edges += value and not self.key_is
+        self.key_is = value
         self.it.trigger(value)
 
     @precondition(lambda self: self.has_nonrt() and self.accepted)
@@ -120,11 +135,14 @@ class Lifecycle(RuleBasedStateMachine):
     def turn(self) -> None:
         self.it.turn()
 
+    def open(self) -> set[int]:
+        """Executions that RT has not ended."""
+        return self.accepted.keys() - {execution for execution, _ in self.it.ended}
+
     @precondition(lambda self: self.has_rt())
     @rule()
     def rt_dies(self) -> None:
-        ended = {execution for execution, _ in self.it.ended}
-        self.crashed_during |= self.accepted.keys() - ended
+        self.crashed_during |= self.open()
         self.it.rt_crash()
 
     @precondition(lambda self: hasattr(self, "it") and not self.has_rt())
@@ -152,6 +170,20 @@ class Lifecycle(RuleBasedStateMachine):
     def state(self, event: RtEvent) -> None:
         self.it.state(event)
 
+    @precondition(lambda self: self.has_rt() and self.has_nonrt())
+    @rule()
+    def error(self) -> None:
+        """What RT has fails; what waits to be sent goes on waiting."""
+        self.error_during |= self.open()
+        self.it.state(RtEvent.ERROR_OCCUR)
+
+    @precondition(lambda self: self.has_rt() and self.has_nonrt())
+    @rule()
+    def reset(self) -> None:
+        """In ERROR, PAUSED or READY: what RT has is cancelled, and it begins anew."""
+        self.reset_during |= self.open()
+        self.it.state(RtEvent.RESET)
+
     def teardown(self) -> None:
         try:
             if hasattr(self, "it"):
@@ -165,28 +197,41 @@ class Lifecycle(RuleBasedStateMachine):
             it.rt_start()
         if not self.has_nonrt():
             it.nonrt_start()
-        it.work(3)
-        if it.rt_state() == RtState.SAFE_MODE:
-            it.state(RtEvent.SAFE_MODE_EXIT)
+        it.work(10)
+        for _ in range(3):
+            event = WAY_BACK.get(it.rt_state())
+            if event is not None:
+                if event == RtEvent.RESET:
+                    self.reset_during |= self.open()
+                it.state(event)
             it.work(3)
-        if it.rt_state() == RtState.PAUSED:
-            it.state(RtEvent.RESUME)
+        assert it.rt_state() == RtState.RUNNING
         self.resume_all()
         self.run_endless()
         it.settle()
         rows, total = it.journal.page(0, 10_000, None)
         status = {row["execution_id"]: row["status"] for row in rows}
+        error = {row["execution_id"]: row["error"] for row in rows}
         assert total == len(rows)
         assert status.keys() == self.accepted.keys(), "none lost, none invented"
         for execution, name in self.accepted.items():
             allowed = {"FAILED" if name.startswith("late") else "COMPLETED"}
             if name in ENDLESS:
                 allowed = set()
-            if execution in self.cancelled:
+            if execution in self.cancelled | self.reset_during:
                 allowed.add("CANCELLED")
+            reasons = set()
+            if name.startswith("late"):
+                reasons.add("ERR_TIMEOUT")
             if name.startswith("fail") and execution in self.crashed_during:
+                reasons.add("ERR_RESTART")
+            if execution in self.error_during:
+                reasons.add("ERR_ERROR_STATE")
+            if reasons:
                 allowed.add("FAILED")
             assert status[execution] in allowed, name
+            if status[execution] == "FAILED":
+                assert error[execution] in reasons, name
             ends = [
                 kind
                 for (one, kind), count in it.ended.items()
@@ -217,6 +262,7 @@ class Lifecycle(RuleBasedStateMachine):
         for name in ENDLESS.keys() - active:
             accepted = it.start(name, ENDLESS[name])
             self.accepted[accepted.execution_id] = name
+            self.edges_before[accepted.execution_id] = self.edges
         for _ in range(200):
             left = {one.task_id: one.status for one in it.book.active()}
             if left == dict.fromkeys(ENDLESS, "RUNNING"):
@@ -225,13 +271,15 @@ class Lifecycle(RuleBasedStateMachine):
         begun = {one.execution_id: it.runs(one.execution_id) for one in it.book.in_flight()}
         assert len(begun) == len(it.book.active())
         for value in (False, True, False, True):
-            it.trigger(value)
+            self.trigger(value)
             it.cycles(30)
         for one, before in begun.items():
             after = it.runs(one)
             assert before is not None
             assert after is not None
             assert after > before, self.accepted[one]
+            if ENDLESS[self.accepted[one]] == "triggered":
+                assert after <= self.edges - self.edges_before[one], "an edge fired twice"
         for execution in it.book.active():
             it.tasks.cancel(execution.task_id)
             self.cancelled.add(execution.execution_id)
