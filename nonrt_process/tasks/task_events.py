@@ -106,12 +106,17 @@ class TaskEvents(Consumer):
         generation = segment.generation
         commands = RingReader(segment, RegionId.COMMANDS)
         started = _starts(commands)
+        under_way = _under_way(segment)
         changes: list[Transition] = []
         sent: list[int] = []
         left_over: list[Execution] = []
         now = self._clock.realtime_ns()
         for execution in self._book.active():
-            known = execution.execution_id in started or execution.generation == generation
+            known = (
+                execution.execution_id in started
+                or execution.execution_id in under_way
+                or execution.generation == generation
+            )
             if known:
                 sent.append(execution.execution_id)
                 execution.command = started.get(execution.execution_id)
@@ -306,6 +311,12 @@ def _transition(event: Any, time_ns: int, generation: int) -> Transition | None:
         error=name_of(Result, error) if failed and error else None,
         step=int(event["step"]) if status in ("FAILED", "CANCELLED") else None,
     )
+
+
+def _under_way(segment: Segment) -> set[int]:
+    """What RT has by its state block: a task that has not begun yet may be older than the ring."""
+    state = read_state(segment) or {}
+    return {task["execution_id"] for task in state.get("tasks", [])}
 
 
 def _starts(commands: RingReader) -> dict[int, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nonrt_process.tasks.stops import BEGAN_ANEW, STOPPED
-from shared.enums import RtEvent, RtState
+from shared.enums import CommandKind, RtEvent, RtState
 from tests.unit.nonrt_process.fakes import real_segment
 from tests.unit.nonrt_process.tasks.system import System, system
 
@@ -125,6 +125,26 @@ def test_the_wall_clock_is_set_back_and_this_process_restarted(tmp_path: Path) -
         it.work(5)
         assert it.status("long_1") == "RUNNING"
         assert not it.tasks.get("long_1")["cancel_requested"]
+
+
+def test_what_rt_has_is_known_when_its_command_is_overwritten(tmp_path: Path) -> None:
+    """A triggered task that never ran is PENDING; cancelled by a restarted process, it is over."""
+    with system(tmp_path) as it:
+        execution = it.start("trig_1", mode="triggered").execution_id
+        it.work(2)
+        assert it.runs(execution) == 0
+        for _ in range(70):  # the queue has 64 places
+            it.steer(CommandKind.TASK_RESUME, execution)
+            it.cycles(1)
+        it.state(RtEvent.SAFE_MODE_ENTER)  # nothing is sent now
+        it.cycles(2)
+        it.nonrt_crash()
+        it.nonrt_start()
+        it.turn()
+        it.tasks.cancel("trig_1")
+        it.work(10)
+        assert it.status("trig_1") == "CANCELLED"
+        assert it.runs(execution) is None, "RT does not know it any more either"
 
 
 def test_after_a_crash_they_are_begun(tmp_path: Path) -> None:
