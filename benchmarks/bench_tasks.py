@@ -135,6 +135,7 @@ def load(port: int, clients: int, count: int, prefix: str) -> dict[str, Any]:
         "refused": count - accepted,
         "p50_ms": found["p50_ms"],
         "p99_ms": found["p99_ms"],
+        "cpu_us": found["cpu_us"],
     }
 
 
@@ -312,6 +313,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "rows_per_s": median(rows),
         "starts_to_rows": rate / median(rows),
         "nonrt_cpu_us_per_start": median(cpu),
+        "client_cpu_us_per_start": median(one["cpu_us"] for one in rounds["starts"]),
         "health_idle_p99_ms": percentile(idle, 0.99),
         "health_p50_ms": percentile(health, 0.5),
         "health_p99_ms": percentile(health, 0.99),

@@ -141,6 +141,7 @@ class Segment:
         """Takes over `raw`, a struct mxrc_segment * of a successful open or attach."""
         # The destructor of this object unmaps; everything handed out holds a reference to it.
         self._raw: Any = ffi.gc(raw, lib.mxrc_segment_detach)
+        self._structs: dict[int, Any] = {}
         self.access: Final = access
         self.created: Final = created
         self.damage = ""
@@ -213,6 +214,7 @@ class Segment:
     def detach(self) -> None:
         """Let go; it is unmapped once no pointer or view of it is left. Idempotent."""
         self._raw = None
+        self._structs = {}
 
     def __enter__(self) -> Segment:
         return self
@@ -269,9 +271,16 @@ class Segment:
 
     def struct(self, region: int) -> Any:
         """A region that holds a single structure, as cdata of its type; see `pointer`."""
-        if RegionId.MEMBER <= region < RegionId.MEMBER + lib.MXRC_MEMBERS:
-            return self.pointer(region, "struct mxrc_member *")
-        return self.pointer(region, f"{_STRUCTS[RegionId(region)]} *")
+        structs = self._structs  # before `raw`: one that was detached meanwhile keeps nothing
+        self.raw  # noqa: B018 - raises when it is detached
+        found = structs.get(region)
+        if found is None:
+            if RegionId.MEMBER <= region < RegionId.MEMBER + lib.MXRC_MEMBERS:
+                found = self.pointer(region, "struct mxrc_member *")
+            else:
+                found = self.pointer(region, f"{_STRUCTS[RegionId(region)]} *")
+            structs[region] = found
+        return found
 
     def view(self, region: int) -> memoryview:
         """The bytes of a region; read-only unless this process may write it."""

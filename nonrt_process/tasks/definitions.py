@@ -14,7 +14,7 @@ from shared.config import Config
 from shared.config.models.tasks import TaskDefinition
 from shared.datastore import Key
 from shared.enums import NameKind
-from shared.program import Program, ProgramError, compile_task
+from shared.program import Program, ProgramError, check_name, compile_task
 from shared.program.scratch import scratch_keys
 
 _CHECKED: Final = Programs()
@@ -76,7 +76,10 @@ def check(
 
     made_for = (config.robot, config.datastore)
     try:
-        program = _CHECKED.get(document, mode, parameters, made_for, task_id, make)
+        check_name(task_id)
+        program = _CHECKED.find(document, mode, parameters, made_for) or _CHECKED.get(
+            document, mode, parameters, made_for, task_id, make
+        )
     except ProgramError as error:
         extensions = {"step": error.step, "field": error.field}
         raise InvalidTask(str(error), extensions=extensions) from error

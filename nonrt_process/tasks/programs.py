@@ -33,6 +33,22 @@ class Programs:
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
 
+    def find(
+        self,
+        document: str,
+        mode: str,
+        parameters: Mapping[str, Any],
+        made_for: tuple[object, ...],
+    ) -> Program | None:
+        """The kept program under whatever name it has; None: it is not kept."""
+        key = _key(document, mode, parameters)
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None or not _same(kept.made_for, made_for):
+                return None
+            self._kept.move_to_end(key)
+            return kept.program
+
     def get(
         self,
         document: str,
@@ -47,12 +63,10 @@ class Programs:
         Raises:
             ProgramError: of `make`, which is not kept, or of the name.
         """
-        key = (document, mode, json.dumps(parameters, sort_keys=True))
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None and _same(kept.made_for, made_for):
-                self._kept.move_to_end(key)
-                return renamed(kept.program, task_id)
+        kept = self.find(document, mode, parameters, made_for)
+        if kept is not None:
+            return renamed(kept, task_id)
+        key = _key(document, mode, parameters)
         program = make()
         with self._lock:
             self._kept[key] = _Kept(program, made_for)
@@ -60,6 +74,10 @@ class Programs:
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
         return program
+
+
+def _key(document: str, mode: str, parameters: Mapping[str, Any]) -> tuple[str, str, str]:
+    return document, mode, json.dumps(parameters, sort_keys=True) if parameters else "{}"
 
 
 def _same(one: tuple[object, ...], other: tuple[object, ...]) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from shared.program.actions import Intern
 from shared.program.builder import MAX_OPS
-from shared.program.compiler import MAX_ACTIONS, Program, compile_task, renamed
+from shared.program.compiler import MAX_ACTIONS, Program, check_name, compile_task, renamed
 from shared.program.document import Compiled, compile_document
 from shared.program.errors import ProgramError
 
@@ -18,6 +18,7 @@ __all__ = [
     "Intern",
     "Program",
     "ProgramError",
+    "check_name",
     "compile_document",
     "compile_task",
     "renamed",

@@ -93,7 +93,7 @@ def renamed(program: Program, task_id: str) -> Program:
     Raises:
         ProgramError: the name is too long.
     """
-    _check_name(task_id)
+    check_name(task_id)
     slot = ffi.new("struct mxrc_program_slot *")
     ffi.memmove(slot, program.data, len(program.data))
     slot.program.task_id = from_text(task_id, _TEXT_BYTES)
@@ -102,7 +102,8 @@ def renamed(program: Program, task_id: str) -> Program:
     return replace(program, data=data, crc=int(slot.program.crc))
 
 
-def _check_name(task_id: str) -> None:
+def check_name(task_id: str) -> None:
+    """Raises ProgramError when a program cannot have that name."""
     if len(task_id.encode()) >= _TEXT_BYTES:
         raise ProgramError(task_id, "", "task_id", f"must have at most {_TEXT_BYTES - 1} bytes")
 
@@ -123,7 +124,7 @@ def _check_start(definition: TaskDefinition, task_id: str, mode: str) -> None:
     def refuse(field: str, message: str) -> None:
         raise ProgramError(task_id, "", field, message)
 
-    _check_name(task_id)
+    check_name(task_id)
     if mode not in _MODES:
         refuse("mode", f"found {mode!r:.40}: must be once, periodic or triggered")
     if mode == "periodic" and definition.period_ms is None:
