@@ -89,6 +89,51 @@ def test_refusals(served: tuple[System, TestClient]) -> None:
     assert int(full.headers["retry-after"]) >= 1
 
 
+def test_a_start_is_guarded_and_answered_as_every_other_request(
+    served: tuple[System, TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although it passes FastAPI by."""
+    it, client = served
+    json_type = {"Content-Type": "application/json"}
+
+    def problem(status: int, answer: Any) -> Any:
+        assert answer.status_code == status, answer.text
+        document = answer.json()
+        assert (document["status"], document["instance"]) == (status, START)
+        assert {"traceparent", "x-request-id"} <= set(answer.headers)
+        return document
+
+    largest = it.context.config.current.api.max_request_bytes
+    pieces = (b" " * 65536 for _ in range(largest // 65536 + 2))
+    problem(413, client.post(START, headers=json_type, content=pieces))
+    problem(413, client.post(START, headers=json_type, content=b" " * (largest + 1)))
+    problem(415, client.post(START, content=b"{}"))
+    problem(403, client.post(START, headers={**json_type, "Host": "evil.example"}, content=b"{}"))
+    problem(422, client.post(START, headers={**json_type, "Idempotency-Key": "a b"}, content=b"{}"))
+    for body, where in (
+        (b'{"task_id": "wait_1", "mode":', "body"),
+        (b"\xff", "body"),
+        (b"[" * 100_000, "body"),
+        (b"[]", "body"),
+        (b'{"mode": "once"}', "body.task_id"),
+    ):
+        document = problem(422, client.post(START, headers=json_type, content=body))
+        assert document["errors"][0]["field"] == where
+    answer = client.get(START)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    parts = (b'{"task_id": "wait_1", ', b'"mode": "once"}')
+    assert client.post(START, headers=json_type, content=iter(parts)).status_code == 202
+
+    def broken(*_arguments: Any, **_more: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(it.tasks, "start", broken)
+    with pytest.raises(RuntimeError):  # as FastAPI: answered, then told to the server and the span
+        start(client, task_id="wait_2")
+    quiet = TestClient(client.app, "http://127.0.0.1", raise_server_exceptions=False)
+    assert "secret" not in str(problem(500, start(quiet, task_id="wait_2")))
+
+
 def test_cancel(served: tuple[System, TestClient]) -> None:
     it, client = served
     json_type = {"Content-Type": "application/json"}
