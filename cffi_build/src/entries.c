@@ -10,6 +10,8 @@
 #include "misses.h"
 #include "state.h"
 
+_Static_assert(MXRC_ENTRY_SLOTS <= 64, "one bit each in `took`");
+
 #define CODE_NOT_WRITTEN (-1) /* an output was not finite, or outside the limits of its key */
 
 static const char *const STAGES[MXRC_RUN_CODE] = {"inputs", "tasks", "law", "outputs", "records"};
@@ -128,15 +130,22 @@ void mxrc_entries_begin(struct mxrc_exec *exec)
 
 /* ---- time ---- */
 
+/* Remembered here and counted after the end of the cycle: the histograms have left the caches since the last one, and each reading
+ * of the clock would wait for the loads before it. */
 static void took(struct mxrc_exec *exec, uint32_t slot, uint64_t ns)
 {
-    struct mxrc_entry_metrics *metrics = &exec->at.entries[slot];
     if (ns > exec->now.longest_ns) {
         exec->now.longest_ns = ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
         exec->now.longest_entry = slot + 1;
     }
-    if (exec->warmup_left > 0)
-        return;
+    exec->took_ns[slot] = ns;
+    exec->took |= (uint64_t)1 << slot;
+}
+
+static void count_time(struct mxrc_exec *exec, uint32_t slot)
+{
+    struct mxrc_entry_metrics *metrics = &exec->at.entries[slot];
+    uint64_t ns = exec->took_ns[slot];
     mxrc_histogram_add(&metrics->histogram, ns);
     if (metrics->wcet_ns == 0 || ns <= metrics->wcet_ns)
         return;
@@ -159,6 +168,10 @@ void mxrc_stage_done(struct mxrc_exec *exec, uint32_t stage)
 
 void mxrc_entries_settle(struct mxrc_exec *exec)
 {
+    uint64_t left = exec->warmup_left > 0 ? 0 : exec->took;
+    for (; left; left &= left - 1)
+        count_time(exec, (uint32_t)__builtin_ctzll(left));
+    exec->took = 0;
     exec->late_before = exec->now.flags & (MXRC_CYCLE_DEADLINE_MISS | MXRC_CYCLE_OVERRUN);
 }
 

@@ -14,7 +14,7 @@ void mxrc_entries_run(struct mxrc_exec *exec);
 /* The stage has just ended, or did at `at_ns`: its time counts from the end of the one before. */
 void mxrc_stage_ended(struct mxrc_exec *exec, uint32_t stage, uint64_t at_ns);
 void mxrc_stage_done(struct mxrc_exec *exec, uint32_t stage);
-/* At the end of the slot. */
+/* After the end of the cycle: its times into the histograms. */
 void mxrc_entries_settle(struct mxrc_exec *exec);
 
 #endif

@@ -228,6 +228,8 @@ struct mxrc_exec {
     double law_command[MXRC_AXES]; /* what it asked for last */
     uint32_t law_made;             /* in this cycle */
     uint32_t entry_text[MXRC_ENTRY_SLOTS];
+    uint64_t took_ns[MXRC_ENTRY_SLOTS]; /* in this cycle */
+    uint64_t took;                      /* bit of each that ran in it */
 
     /* state block */
     const struct mxrc_section *section[MXRC_STATE_SECTIONS];
