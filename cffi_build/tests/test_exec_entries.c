@@ -55,6 +55,28 @@ static const struct mxrc_entry_code copying = {
     .step = step_values,
 };
 
+/* Counts its runs in its state, and in an output that it reads back. */
+static double counted_here, counted_in_all;
+static int step_kept(void *state, const double *parameters, const struct mxrc_entry_input *input,
+                     double *output)
+{
+    (void)parameters;
+    counted_here = (double)++*(uint64_t *)state;
+    output[0] = counted_in_all = (isnan(input->value[0]) ? 0 : input->value[0]) + 1;
+    return 0;
+}
+
+static const struct mxrc_entry_code keeping = {
+    .abi = MXRC_ENTRY_ABI,
+    .bytes = sizeof(struct mxrc_entry_code),
+    .name = "keeping",
+    .state_bytes = sizeof(uint64_t),
+    .input_count = 1,
+    .output_count = 1,
+    .init = idle_init,
+    .step = step_kept,
+};
+
 static struct mxrc_entry_config *add(const char *name, uint64_t cycles, uint64_t phase,
                                      uint32_t criticality)
 {
@@ -319,6 +341,28 @@ static void test_values(void)
     exec_fill = NULL;
 }
 
+/* entry.h: the state begins anew with each executive; an output that is an input too is what it goes on with. */
+static void test_after_a_restart(void)
+{
+    fresh();
+    struct mxrc_entry_config *entry = add("keep", 1, 0, MXRC_CRITICALITY_NORMAL);
+    entry->code = &keeping;
+    entry->parameter_count = 0;
+    entry->input_count = entry->output_count = 1;
+    entry->input[0] = entry->output[0] = 1;
+    exec_fill = make_keys;
+    exec_segment();
+    for (uint32_t life = 0; life < 3; life++) {
+        struct mxrc_exec *exec = exec_made();
+        CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+        exec_run(exec, 3);
+        CHECK(counted_here == 3);
+        CHECK(counted_in_all == 3 * (life + 1));
+        exec_done(exec);
+    }
+    exec_fill = NULL;
+}
+
 static void refused(const char *why)
 {
     exec_segment();
@@ -375,6 +419,7 @@ int main(void)
     test_shed();
     test_failure();
     test_values();
+    test_after_a_restart();
     test_refusals();
     test_stage();
     return test_summary();

@@ -2,7 +2,12 @@
  *
  * A filter, an estimator, a monitor: work with a period of its own that reads the motion of the axes and values of the data store,
  * and writes values of the data store. It runs on the real-time thread after the outputs of the cycle are committed: no allocation,
- * lock or system call. Its state is the core's memory; it begins anew with each executive.
+ * lock or system call.
+ *
+ * Its state is the core's memory and begins anew with each executive: at a start, a restart and a take-over `init` has been called and
+ * nothing else (the state of control laws is in the state block and goes on; a STANDBY prepares its entries before it knows what it
+ * takes over). What has to go on is a value of the data store: name a key among both outputs and inputs. The first step of the
+ * successor finds there what the last step that finished wrote; NaN: nobody ever did.
  *
  * A shared object exports one `const struct mxrc_entry_code`; an entry of rt_schedule.json names file and symbol. Build:
  *     cc -std=c11 -O2 -fPIC -shared -I DIRECTORY_OF_mxrc my_entry.c -o my_entry.so -lm
