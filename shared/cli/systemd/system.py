@@ -8,21 +8,28 @@ from collections.abc import Callable, Mapping
 
 from shared.cli.errors import CommandError
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 300.0
+"""Stopping both processes may take 40 s, and an overloaded machine minutes for a reload."""
 
 
-def run(*arguments: str, allow_failure: bool = False) -> str:
-    """stdout of a command. Raises CommandError with what it wrote to stderr."""
+def run(*arguments: str, allow_failure: bool = False, timeout_s: float = TIMEOUT_S) -> str:
+    """stdout of a command. Raises CommandError with what it wrote to stderr, or when it hangs."""
     program = shutil.which(arguments[0])
     if program is None:
         raise CommandError(f"{arguments[0]} is missing: is this a machine with systemd?")
-    done = subprocess.run(
-        [program, *arguments[1:]],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [program, *arguments[1:]],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise CommandError(
+            f"{' '.join(arguments)} has not ended within {timeout_s:g} s: is the machine "
+            "overloaded? Run the same command of mxrc again; what is done already does no harm"
+        ) from None
     if done.returncode and not allow_failure:
         reason = done.stderr.strip() or f"status {done.returncode}"
         raise CommandError(f"{' '.join(arguments)}: {reason}")

@@ -7,6 +7,7 @@ import pytest
 
 from shared.cli.errors import CommandError
 from shared.cli.systemd import install as installer
+from shared.cli.systemd import system
 from shared.cli.systemd.render import HEADER, render
 from shared.config import Config, load_config
 from shared.resources import resource_path
@@ -144,3 +145,8 @@ def test_names_of_users(tmp_path: Path, user: str) -> None:
     with pytest.raises(CommandError, match="no name of a system user"):
         installer.install(None, tmp_path, user, lambda _line: None, now=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_command_that_hangs_is_an_error_with_a_remedy() -> None:
+    with pytest.raises(CommandError, match=r"sleep 60 has not ended within 0\.1 s.*again"):
+        system.run("sleep", "60", timeout_s=0.1)
