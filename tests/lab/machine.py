@@ -29,6 +29,8 @@ ISOLATED: Final = "isolcpus=2,3 nohz_full=2,3 rcu_nocbs=2,3"
 def boot(guest: Path, share: Path, isolation: str = ISOLATED) -> dict[str, Any]:
     """What `guest`/checks.py wrote, by check. share: an empty folder, /share in the machine.
 
+    The files of `guest` are in it, and this folder as tests/lab.
+
     isolation: kernel parameters.
     """
     if os.getuid() != 0:
@@ -47,6 +49,7 @@ def boot(guest: Path, share: Path, isolation: str = ISOLATED) -> dict[str, Any]:
     for file in guest.iterdir():
         if file.is_file():
             shutil.copy(file, share)
+    shutil.copytree(HERE.parent, share / "tests/lab", ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run(
         [str(HERE / "run.sh"), str(CACHE), str(share), str(BOOT_S)],
         check=False,

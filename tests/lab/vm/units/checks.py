@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -17,121 +16,55 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shared.core import MxrcError
-from shared.documents import read_primary_document
-from shared.enums import RtState
 from shared.resources import resource_path
-from shared.segment import Segment
+from tests.lab.arm import account, sweep
+from tests.lab.vm.units.look import (
+    NONRT,
+    RT,
+    ask,
+    document,
+    edit,
+    journal,
+    restarts,
+    run,
+    running,
+    serving,
+    show,
+    state,
+    threads,
+    wait,
+    yardsticks,
+)
+from tests.lab.vm.units.plan import KILLS, PERIOD_S, ROUNDS, SWEEP_S
 
-RT, NONRT = "mxrc-rt.service", "mxrc-nonrt.service"
-RT_CPUS = [2, 3]
-PATIENCE_S = 240.0
+RT_CPUS, OTHER_RT_CPUS = [2, 3], [1, 3]
 CONFIG = Path("/etc/mxrc")
 SOURCE = Path("/var/tmp/config")
 SLICE = Path("/sys/fs/cgroup/mxrcrt.slice")
+ARM, ARM_UNIT, ARM_FILE = "/opt/mxrc/arm.py", "mxrc-test-arm.service", Path("/run/mxrc/arm.json")
 RESULTS: dict[str, Any] = {}
 
 
-def run(*arguments: str) -> dict[str, Any]:
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    return {"status": done.returncode, "output": done.stdout + done.stderr}
-
-
-def edit(folder: Path, file: str, part: str | None, values: dict[str, Any]) -> None:
-    path = folder / f"{file}.json"
-    content = json.loads(path.read_text())
-    (content if part is None else content[part]).update(values)
-    path.write_text(json.dumps(content))
-
-
-def show(unit: str, *names: str) -> dict[str, str]:
-    text = run("systemctl", "show", unit, *(f"-p{name}" for name in names))["output"]
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-
-
-def journal(unit: str) -> str:
-    return str(run("journalctl", "-u", unit, "-o", "short-monotonic", "--no-pager")["output"])
-
-
-def state() -> dict[str, Any]:
-    """What the segment says; {} while there is none."""
-    try:
-        with Segment.attach("main") as segment:
-            status, nonrt = segment.rt_status, segment.nonrt_status
-            return {
-                "pid": int(status.pid),
-                "tid": int(status.tid),
-                "state": RtState(status.state).name,
-                "cycle": int(status.cycle),
-                "run": int(status.cycles_run),
-                "recovery": int(status.last_recovery),
-                "generation": segment.generation,
-                "epoch": int(status.epoch),
-                "nonrt": int(nonrt.pid),
-                "ready": int(nonrt.ready),
-                "document": read_primary_document(segment),
-            }
-    except (MxrcError, ValueError):
-        return {}
-
-
-def wait(look: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.05)
-    return None
-
-
-def running(other_than: int = 0) -> dict[str, Any]:
-    """Once RT is in RUNNING and says so; {} when it does not get there."""
-
-    def look() -> dict[str, Any] | None:
-        now = state()
-        good = now.get("state") == "RUNNING" and now["pid"] not in (0, other_than)
-        return now if good and Path(f"/proc/{now['pid']}").exists() else None
-
-    return wait(look) or {"never": state(), "journal": journal(RT)[-3000:]}
-
-
-def bare() -> float:
-    """Seconds of a Python that does nothing, three times, the least: the yardstick."""
-    took = []
-    for _ in range(3):
-        begin = time.monotonic()
-        subprocess.run([sys.executable, "-I", "-c", "pass"], check=True)
-        took.append(time.monotonic() - begin)
-    return min(took)
-
-
-def threads(pid: int) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    for folder in Path(f"/proc/{pid}/task").iterdir():
-        tid = int(folder.name)
-        found[tid] = [os.sched_getscheduler(tid), os.sched_getparam(tid).sched_priority]
-    return found
-
-
 def install() -> dict[str, Any]:
-    """A cpuset of its own by isolation_mode CGROUPS. A slow machine gets time: 20 ms cycles."""
+    """A cpuset of its own by isolation_mode CGROUPS; a plant behind a process image.
+
+    A slow machine gets time.
+    """
     shutil.copytree(resource_path("config"), SOURCE)
-    for path in (SOURCE, *SOURCE.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    edit(
-        SOURCE,
-        "cpu_affinity",
-        "rt_process",
-        {"cpu_cores": RT_CPUS, "isolation_mode": "CGROUPS", "is_exclusive": True},
-    )
-    schedule = {"period_us": 20_000, "safe_mode_resume": "automatic", "heartbeat_timeout_ms": 5000}
-    edit(SOURCE, "rt_schedule", None, schedule)
+    rt_cpus = {"cpu_cores": RT_CPUS, "isolation_mode": "CGROUPS", "is_exclusive": True}
+    edit(SOURCE, "cpu_affinity", "rt_process", rt_cpus)
+    schedule = {"safe_mode_resume": "automatic", "heartbeat_timeout_ms": 5000}
+    edit(SOURCE, "rt_schedule", None, schedule | {"period_us": round(PERIOD_S * 1e6)})
     slow = {"health_check_interval_ms": 5000, "health_check_timeout_ms": 4000}
     for part in ("rt_process", "non_rt_process"):
         rates = {"degraded_miss_rate": 1.0, "unhealthy_miss_rate": 1.0, "max_restart_count": 50}
         edit(SOURCE, "failover_policy", part, slow | rates)
     edit(SOURCE, "tracing_config", "exporter", {"type": "NONE"})
+    driver = {"type": "process_image", "name": "arm", "input_timeout_ms": 10_000}
+    edit(SOURCE, "robot", None, {"driver": driver | {"start_timeout_s": 120}})
+    (SOURCE / "tasks/sweep.json").write_text(json.dumps(sweep("sweep", ROUNDS, SWEEP_S)))
+    for path in (SOURCE, *SOURCE.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
     found: dict[str, Any] = {
         "installed": run("mxrc", "systemd", "install", "--config-dir", str(SOURCE))
     }
@@ -140,62 +73,129 @@ def install() -> dict[str, Any]:
         drop_in.mkdir()
         (drop_in / "slow.conf").write_text("[Service]\nTimeoutStartSec=300\n")
     run("systemctl", "daemon-reload")
+    arm = [sys.executable, "-P", ARM, "arm", "6", str(PERIOD_S), str(ARM_FILE)]
+    found["arm"] = run("systemd-run", f"--unit={ARM_UNIT}", "--uid=mxrc", "--collect", *arm)
     found["started"] = run("systemctl", "enable", "--now", "mxrc.target", NONRT, RT)
     found["running"] = running()
-    found["ready"] = bool(wait(lambda: state().get("ready")))
+    found["ready"] = bool(serving())
     found["status"] = show(RT, "ActiveState", "StatusText")
     found["kernel"] = os.uname().version
+    os.sync()  # what was written until now is not written while something is timed
     return found
 
 
-def cpuset() -> dict[str, Any]:
+def _cpus() -> dict[str, Any]:
+    """Of the slice, of the processes in it, and of those that are not."""
     now = running()
     pid, nonrt = now["pid"], now["nonrt"]
     files = ("cpuset.cpus", "cpuset.cpus.effective", "cpuset.cpus.partition")
     return {
         "unit": show("mxrcrt.slice", "AllowedCPUs", "EffectiveCPUs", "ActiveState"),
-        "rt_unit": show(RT, "Slice", "ControlGroup"),
         "files": {name: (SLICE / name).read_text().strip() for name in files},
         "root": Path("/sys/fs/cgroup/cpuset.cpus.effective").read_text().strip(),
         "group": Path(f"/proc/{pid}/cgroup").read_text().strip(),
-        "in_force": now["document"].get("placement", {}).get("in_force"),
-        "degraded": now["document"].get("degraded"),
+        "in_force": document().get("placement", {}).get("in_force"),
+        "degraded": document().get("degraded"),
         "rt_affinity": sorted(os.sched_getaffinity(now["tid"])),
         "python_affinity": sorted(os.sched_getaffinity(pid)),
         "nonrt_affinity": sorted(os.sched_getaffinity(nonrt)),
         "init_affinity": sorted(os.sched_getaffinity(1)),
-        "threads": threads(pid),
-        "tid": now["tid"],
-        "limits": Path(f"/proc/{pid}/limits").read_text(),
     }
 
 
+def cpuset() -> dict[str, Any]:
+    now = running()
+    limits = Path(f"/proc/{now['pid']}/limits").read_text()
+    return {**_cpus(), "threads": threads(now["pid"]), "tid": now["tid"], "limits": limits}
+
+
 def kill_rt() -> dict[str, Any]:
-    """Three times; nobody stands by."""
+    """In the middle of a motion; nobody stands by."""
     rounds = []
-    for _ in range(3):
-        before = running()
-        count = int(show(RT, "NRestarts")["NRestarts"])
+    found: dict[str, Any] = {"yardsticks": [yardsticks()]}
+    ask("/api/v1/task/start", {"task_id": "sweep", "mode": "once"})
+    wait(lambda: ask("/api/v1/tasks/sweep")["status"] == "RUNNING")
+    for number in range(KILLS):
+        time.sleep(3.0 + 0.9 * number)  # in all parts of a sweep
+        count, before = restarts(RT), running()
         begin = time.monotonic()
         os.kill(before["pid"], signal.SIGKILL)
         after = running(other_than=before["pid"])
         took = time.monotonic() - begin
+        count = restarts(RT) - count
+        rounds.append({"seconds": took, "before": before, "after": after, "restarts": count})
+    wait(lambda: ask("/api/v1/tasks/sweep")["ended_at"])
+    found["task"] = ask("/api/v1/tasks/sweep")
+    found["yardsticks"].append(yardsticks())
+    run("systemctl", "stop", ARM_UNIT)
+    found["motion"] = account(json.loads(ARM_FILE.read_text()), PERIOD_S)
+    return {**found, "rounds": rounds, "journal": journal(RT)}
+
+
+def nonrt() -> dict[str, Any]:
+    """Killed, and restarted by hand; RT goes on."""
+    edit(CONFIG, "robot", None, {"driver": {"type": "simulated"}})  # its plant has gone home
+    run("systemctl", "restart", RT)
+    rounds = []
+    for how in ("kill", "restart"):
+        running()
+        before, count = serving(), restarts(NONRT)
+        begin = time.monotonic()
+        if how == "kill":
+            os.kill(before["nonrt"], signal.SIGKILL)
+        else:
+            run("systemctl", "restart", NONRT)
+        after = serving(other_than=before["nonrt"])
+        took = time.monotonic() - begin
         rounds.append(
             {
+                "how": how,
                 "seconds": took,
-                "bare": bare(),
                 "before": before,
                 "after": after,
-                "restarts": int(show(RT, "NRestarts")["NRestarts"]) - count,
+                "restarts": restarts(NONRT) - count,
             }
         )
-    return {"rounds": rounds, "journal": journal(RT)}
+    return {"rounds": rounds, "rt_restarts": restarts(RT)}
+
+
+def other_cpus() -> dict[str, Any]:
+    """RT gets other CPUs, by the configuration and the way that the docs name."""
+    edit(CONFIG, "cpu_affinity", "rt_process", {"cpu_cores": OTHER_RT_CPUS})
+    status = json.loads(run("mxrc", "systemd", "status", "--json")["output"])
+    installed = run("mxrc", "systemd", "install")
+    before = state()
+    restarted = run("systemctl", "restart", NONRT, RT)
+    running(other_than=before["pid"])
+    serving(other_than=before["nonrt"])
+    return {"outdated": status, "installed": installed, "restarted": restarted, **_cpus()}
+
+
+def uninstall() -> dict[str, Any]:
+    """The last one. Nothing of mxrc runs, holds a CPU or a segment afterwards."""
+    now = state()
+    done = run("mxrc", "systemd", "uninstall")
+    found = {
+        "done": done,
+        "alive": [pid for pid in (now["pid"], now["nonrt"]) if Path(f"/proc/{pid}").exists()],
+        "units": [path.name for path in Path("/etc/systemd/system").glob("mxrc*.service")],
+        "load": show(RT, "LoadState")["LoadState"],
+        "segment": [path.name for path in Path("/dev/shm").iterdir()],
+        "configuration": (CONFIG / "instance.json").exists(),
+    }
+    wait(lambda: not SLICE.exists(), 30)
+    found["slice"] = SLICE.exists()
+    found["root"] = Path("/sys/fs/cgroup/cpuset.cpus.effective").read_text().strip()
+    return found
 
 
 CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "install": install,
     "cpuset": cpuset,
     "kill_rt": kill_rt,
+    "nonrt": nonrt,
+    "other_cpus": other_cpus,
+    "uninstall": uninstall,
 }
 
 
