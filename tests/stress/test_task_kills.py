@@ -30,7 +30,7 @@ CONNECTIONS = 64
 RESTARTED = "ERR_RESTART"
 MXRC_TASKS = int(lib.MXRC_TASKS)
 """As many are under way at once."""
-MEET_S = 2.0
+MEET_S = 20.0
 
 
 def define(place: Place) -> None:
@@ -128,7 +128,7 @@ class Processes:
             self.kills["Non-RT"] += 1
 
     def _meet_one(self) -> None:
-        """Until RT is at work on a task that a restart fails; on a busy machine none may come."""
+        """Until RT is at work on a task that a restart fails; a busy machine takes a while."""
         segment = self._place.segment()
         deadline = time.monotonic() + MEET_S
         while segment is not None and time.monotonic() < deadline:
