@@ -9,6 +9,7 @@ segment, and moves what is there already only when migrate_pages says so.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -61,6 +62,7 @@ def set_memory_policy(
     nodes = nodes_of_cpus(machine, cpus)
     configured = binding.model_dump(mode="json")
     one_node = len(machine.numa_nodes()) == 1
+    numa: Numa | None = None
     try:
         numa = make_numa()
         _set(numa, binding, nodes, frozenset(machine.numa_nodes()))
@@ -68,6 +70,10 @@ def set_memory_policy(
         reason = _reason(binding, error)
         if binding.strict_binding and not (one_node and binding.memory_policy == "LOCAL"):
             raise Refused(f"{_WHERE}: strict_binding is true, and {reason}") from None
+        if numa is not None:
+            # What was in force before a change does not stay: LOCAL is what is reported.
+            with suppress(OSError):
+                numa.set_policy("LOCAL", ())
         # With one node every page is on it, whoever says so.
         reasons = () if one_node else (reason,)
         return MemoryPolicyInForce("LOCAL", None, nodes, False, None, reasons, configured)

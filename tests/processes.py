@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from shared.core import MxrcError
 from shared.enums import RtState
@@ -33,6 +33,13 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = PATIENCE_
             return found
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(0.02)
+
+
+PATIENT: Final = {
+    "MXRC_FAILOVER_POLICY__RT_PROCESS__STALL_TIMEOUT_MS": "10000",
+    "MXRC_RT_SCHEDULE__HEARTBEAT_TIMEOUT_MS": "5000",
+}
+"""For tests of something else: a machine that is busy for a moment is not taken for a fault."""
 
 
 class Place:

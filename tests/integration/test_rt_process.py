@@ -21,6 +21,7 @@ from shared.segment import Segment
 from shared.state_block import read_state
 from tests.helpers import require_tool
 from tests.processes import (
+    PATIENT,
     Place,
     kill,
     run_to_end,
@@ -207,6 +208,7 @@ def test_admin_requests_are_answered_by_the_main_thread(place: Place) -> None:
 
 
 def test_a_second_one_stands_by_and_a_third_is_refused(place: Place) -> None:
+    place.environ |= PATIENT
     with started_rt(place) as rt:
         segment = wait_for_state(place, rt)
         with started_rt(place, name="second") as second:

@@ -20,6 +20,7 @@ from shared.segment import Region, Segment
 from tests.helpers import SHM_DIR, unique_instance
 from tests.processes import (
     BIN,
+    PATIENT,
     Place,
     Running,
     kill,
@@ -30,6 +31,7 @@ from tests.processes import (
 )
 
 SLOT = 256
+STATE_BLOCK = int(ffi.sizeof("struct mxrc_state_block"))
 
 
 @contextmanager
@@ -76,6 +78,7 @@ def both_running(place: Place) -> Iterator[tuple[Running, Running, Segment]]:
 
 
 def test_every_verb_on_a_running_instance(place: Place) -> None:
+    place.environ |= PATIENT
     with both_running(place) as (rt, nonrt, segment):
         row = listed(place)
         assert (row["state"], row["primary_pid"], row["nonrt_pid"]) == ("alive", rt.pid, nonrt.pid)
@@ -110,6 +113,7 @@ def test_check_does_not_take_a_writer_at_work_for_damage(place: Place) -> None:
 
 
 def test_post_mortem_says_who_died_when_and_in_what(place: Place) -> None:
+    place.environ |= PATIENT
     with both_running(place) as (rt, nonrt, segment):
         wait_for(lambda: segment.rt_status.cycle > 300, "cycles")
         before = time.time_ns()
@@ -351,7 +355,7 @@ def event_field(field: str) -> Callable[[bytearray, Dead], None]:
 
 def both_blocks(copy: bytearray, dead: Dead) -> None:
     for block in (0, 1):
-        flip(copy, dead.regions["state"].offset + block * 8192 + 700)
+        flip(copy, dead.regions["state"].offset + block * STATE_BLOCK + 700)
 
 
 def crc_again(copy: bytearray) -> None:
@@ -416,7 +420,7 @@ def test_an_undamaged_copy_is_good(dead: Dead) -> None:
         (event_field("message_id"), "lane_0_rt slot 1", "record"),
         (region_flip("commands", SLOT), "commands slot 0", "sequence word"),
         (region_flip("state", 700), "state block A", "CRC"),
-        (region_flip("state", 8192 + 600), "state block B", "CRC"),
+        (region_flip("state", STATE_BLOCK + 600), "state block B", "CRC"),
         (both_blocks, "state block A", "CRC"),
         (region_flip("programs", 300), "programs slot 0", "CRC"),
         (region_flip("names_rt", 64), "names_rt entry 0", "name"),

@@ -17,6 +17,7 @@ from shared.ring import RingReader
 from shared.segment import Segment
 from tests.processes import (
     BIN,
+    PATIENT,
     Place,
     Running,
     kill,
@@ -123,6 +124,7 @@ def test_a_standby_stops_alone(place: Place) -> None:
 
 
 def test_up_with_a_standby_hands_over_and_stops_all(place: Place) -> None:
+    place.environ |= PATIENT
     up = Running(
         [str(BIN / "mxrc"), "up", "--no-table", "--standbys", "1"],
         place.environ,

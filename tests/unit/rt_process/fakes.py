@@ -62,7 +62,7 @@ class FakeSystem:
 
 @dataclass
 class FakeNuma:
-    """Two nodes; pages are on node 0 unless they were moved. refuses: every call fails."""
+    """Two nodes; pages are on node 0 unless they were moved. refuses: all but LOCAL fails."""
 
     refuses: bool = False
     in_force: tuple[str, tuple[int, ...]] = ("LOCAL", ())
@@ -71,7 +71,7 @@ class FakeNuma:
     may_move_shared: bool = True
 
     def set_policy(self, policy: MemoryPolicy, nodes: Iterable[int]) -> None:
-        if self.refuses:
+        if self.refuses and policy != "LOCAL":
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self.in_force = (policy, tuple(nodes))
 

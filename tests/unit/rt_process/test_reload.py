@@ -45,6 +45,11 @@ class Setup:
     def set_memory(self, config: Config, placement: Placement) -> MemoryPolicyInForce:
         return set_memory_policy(config, placement.cpus, self.machine, lambda: self.numa)
 
+    def reload_memory(self) -> tuple[str, str]:
+        """What is said to be in force after a reload, and what is."""
+        self.reloader.reload()
+        return self.reloader.memory.policy, self.numa.in_force[0]
+
     def apply(self, live: Any) -> None:
         if self.fails:
             raise ExecutiveError("the RT thread does not take over new settings")
@@ -149,6 +154,11 @@ def test_a_new_memory_policy_is_set_and_announced(files: Files) -> None:
     files.change("numa_binding", lambda document: document["rt_process"].update(numa_node=0))
     assert "strict_binding" in setup.reloader.reload()
     assert setup.reloader.memory.target == 1
+    assert setup.numa.in_force == ("BIND", (1,))
+    files.change(
+        "numa_binding", lambda document: document["rt_process"].update(strict_binding=False)
+    )
+    assert setup.reload_memory() == ("LOCAL", "LOCAL")
 
 
 def test_a_change_from_outside_is_whole_or_nothing(files: Files) -> None:

@@ -120,7 +120,7 @@ def kill_rt() -> dict[str, Any]:
         count, before = restarts(RT), running()
         begin = time.monotonic()
         os.kill(before["pid"], signal.SIGKILL)
-        after = running(other_than=before["pid"])
+        after = running(other_than=before["pid"], beyond=before["run"])
         took = time.monotonic() - begin
         count = restarts(RT) - count
         rounds.append({"seconds": took, "before": before, "after": after, "restarts": count})

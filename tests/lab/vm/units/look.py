@@ -98,12 +98,16 @@ def wait(look: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
     return None
 
 
-def running(other_than: int = 0) -> dict[str, Any]:
-    """Once RT is in RUNNING and says so; it says what was there when it does not get so far."""
+def running(other_than: int = 0, beyond: int = -1) -> dict[str, Any]:
+    """Once RT is in RUNNING, with more than `beyond` cycles run in this generation.
+
+    When it does not get so far: what was there.
+    """
 
     def look() -> dict[str, Any] | None:
         now = state()
         good = now.get("state") == "RUNNING" and now["pid"] not in (0, other_than)
+        good = good and now["run"] > beyond
         return now if good and Path(f"/proc/{now['pid']}").exists() else None
 
     return wait(look) or {"never": state(), "journal": journal(RT)[-3000:]}
