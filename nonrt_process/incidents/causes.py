@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from shared.enums import CycleFlag
+from shared.layout import Records
 
 WOKE_LATE: Final = "woke late"
 WORKED_LONG: Final = "worked long"
@@ -42,6 +46,19 @@ class Circumstances:
 def is_late(flags: Any) -> Any:
     """Whether a cycle missed its deadline or overran, after the warm-up; or each of an array."""
     return ((flags & _LATE) != 0) & ((flags & _WARMUP) == 0)
+
+
+def kinds(records: Records, deadline_ns: int, period_ns: int) -> npt.NDArray[np.uint64]:
+    """A bit for each late cycle: 0 woke late, n worked long in the part that records number n."""
+    scheduled, wake = (records[name].astype(np.int64) for name in ("scheduled_ns", "wake_ns"))
+    missed = (records["flags"] & _MISS) != 0
+    work = np.where(missed, records["commit_ns"], records["end_ns"]).astype(np.int64) - wake
+    limit = np.where(missed, deadline_ns, period_ns)
+    jitter = wake - scheduled
+    worked = (work > limit) | ((jitter <= limit) & (jitter <= work))
+    # 0 stands for "not known" as a part: those have the topmost bit.
+    part = np.where(records["longest_entry"] == 0, 63, records["longest_entry"])
+    return np.left_shift(np.uint64(1), np.where(worked, part, 0).astype(np.uint64))
 
 
 def explain(record: Any, before: Any | None, at: Circumstances) -> dict[str, Any]:

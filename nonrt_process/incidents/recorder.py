@@ -37,7 +37,8 @@ MOST_LISTED: Final = 50
 MOST_FILES: Final = 50
 MOST_BYTES: Final = 32 << 20
 QUIET_NS: Final = 5_000_000_000
-"""Late cycles so soon after an incident are the same storm: counted in the metric, no file."""
+"""Late cycles so soon after another are the same storm: counted in the metric, no file, unless no
+file of this storm has one of their kind."""
 STALE_NS: Final = 1_000_000_000
 STEAL_KNOWN_NS: Final = 2_000_000_000
 
@@ -60,6 +61,7 @@ class _Open:
     left: int = AFTER
     lost: int = 0
     states: list[str] = field(default_factory=list)
+    kinds: int = 0
     since_ns: int = 0
 
 
@@ -67,7 +69,7 @@ class Recorder(Consumer):
     """See the module. written, folded, failures, lost: since the process started.
 
     cursor_user: as of when no incident was open: number of the next cycle record to be judged,
-    _closed_ns, _next_state.
+    _closed_ns, _next_state, _kinds.
     """
 
     name = "incidents"
@@ -102,6 +104,8 @@ class Recorder(Consumer):
         """First cycle whose state has no incident yet."""
         self._next = 0
         self._closed_ns = 0
+        self._kinds = 0
+        """Bits of causes.kinds that files of the storm explain."""
         self._storm = 0
         self.written = self.folded = self.failures = self.lost = 0
 
@@ -112,7 +116,7 @@ class Recorder(Consumer):
         self._history, self._open = None, None
         self._events, self._lanes = self._events[:0], self._lanes[:0]
         self._states.clear()
-        self._next, self._closed_ns, self._next_state = self.cursor_user[:3]
+        self._next, self._closed_ns, self._next_state, self._kinds = self.cursor_user[:4]
         self._storm = 0
 
     def on_detach(self) -> None:
@@ -122,7 +126,7 @@ class Recorder(Consumer):
 
     def _settle(self) -> None:
         if self._open is None:
-            self.cursor_user[:3] = self._next, self._closed_ns, self._next_state
+            self.cursor_user[:4] = self._next, self._closed_ns, self._next_state, self._kinds
 
     def on_tick(self, now_ns: int) -> None:
         """An executive that does not run any more sends no cycle after the late one."""
@@ -203,19 +207,28 @@ class Recorder(Consumer):
     def _fold(self, found: Records) -> int:
         """How many of them, from the first on, are of the storm that goes on.
 
-        A cycle that entered SAFE_MODE or ERROR never is.
+        A cycle that entered SAFE_MODE or ERROR never is, nor one of a kind that no file explains.
         """
         if not self._closed_ns or not len(found):
             return 0
         wake = found["wake_ns"].astype(np.int64)
         quiet = np.diff(wake, prepend=np.int64(self._closed_ns)) >= QUIET_NS
-        ends = np.flatnonzero(quiet | np.isin(found["cycle"], list(self._states)))
+        entered = np.isin(found["cycle"], list(self._states))
+        new = (self._kinds_of(found) & ~np.uint64(self._kinds)) != 0
+        ends = np.flatnonzero(quiet | entered | new)
         count = int(ends[0]) if len(ends) else len(found)
+        if count < len(found) and quiet[count]:
+            self._kinds = 0  # another storm
         if count:
             self.folded += count
             self._storm += count
             self._closed_ns = int(wake[count - 1])  # the storm goes on
         return count
+
+    def _kinds_of(self, late: Records) -> Any:
+        assert self._segment is not None
+        status, header = self._segment.rt_status, self._segment.header
+        return causes.kinds(late, int(status.deadline_ns), int(header.period_ns))
 
     def _remember(self, cycles: Records) -> None:
         if not len(cycles):
@@ -275,6 +288,7 @@ class Recorder(Consumer):
             stolen_ns=self._stolen_ns(int(record["wake_ns"])),
             usage=self._usage(),
         )
+        incident.kinds |= int(self._kinds_of(part[index : index + 1])[0])
         before = part[index - 1] if index else before
         incident.late.append(causes.explain(record, before, at))
 
@@ -289,6 +303,7 @@ class Recorder(Consumer):
             return
         records = np.concatenate(incident.parts)
         self._closed_ns = int(records[-1]["wake_ns"])
+        self._kinds |= incident.kinds
         try:
             head = self._write(incident, records, self._segment)
         except OSError as error:

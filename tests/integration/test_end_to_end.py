@@ -122,6 +122,9 @@ class Collector:
         with self._lock:
             return [span for span in self._spans if span.trace_id == trace_id]
 
+    def count(self) -> int:
+        return len(self._spans)
+
     def all(self) -> list[Span]:
         with self._lock:
             return list(self._spans)

@@ -7,6 +7,8 @@ import signal
 import time
 from collections import Counter
 
+import pytest
+
 from shared.enums import RegionId
 from shared.metrics_def import counters
 from shared.trace_context import format_traceparent
@@ -62,8 +64,11 @@ def run_task(nonrt: NonRt, task_id: str) -> None:
     assert answer.status_code == 202, answer.text
 
 
+@pytest.mark.timeout(420)
 def test_nothing_is_lost_while_the_receiver_is_away(place: Place) -> None:
     quick_task(place)
+    # The bound: what the ring holds, 12 s of these events here, has to cover the restart.
+    place.environ["MXRC_INSTANCE__EVENT_RING_SLOTS"] = "65536"
     with Collector() as collector, instance_with(place, collector) as (_, nonrt):
         collector.refuse = 1 << 30
         begun = time.monotonic()
@@ -85,10 +90,18 @@ def test_nothing_is_lost_while_the_receiver_is_away(place: Place) -> None:
             collector.refuse = 0
 
             def all_there() -> list[str] | None:
+                # A look at all of them takes time from the receiver, a thread of this process.
+                if collector.count() < made:
+                    return None
                 ids = [span.span_id for span in collector.all() if span.name in RT_SPANS]
                 return ids if len(set(ids)) >= made else None
 
-            ids = wait_for(all_there, "all spans", 90)
+            lines = again.metrics().splitlines()
+            given_up = [
+                one for one in lines if one.startswith("mxrc_tracing_spans_given_up_total{")
+            ]
+            assert all(one.endswith(" 0.0") for one in given_up), given_up
+            ids = wait_for(all_there, "all spans", 240)
             assert len(set(ids)) == made
             repeated = [one for one, count in Counter(ids).items() if count > 1]
             assert len(repeated) <= 2048

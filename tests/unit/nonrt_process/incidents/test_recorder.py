@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from nonrt_process.incidents import causes
 from nonrt_process.incidents import recorder as module
 from nonrt_process.incidents.recorder import AFTER, BEFORE, MOST_CYCLES, Recorder
 from shared import incident_file
@@ -261,3 +263,38 @@ def test_a_damaged_file_is_named(folder: Path) -> None:
     with pytest.raises(incident_file.IncidentUnreadable, match=r"robot-20260101T000000-5"):
         incident_file.read(path)
     assert incident_file.files(folder, "other") == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_each_kind_of_a_storm_has_a_file(segment: Segment, folder: Path, restarted: bool) -> None:
+    """A machine that wakes late again and again does not hide the entry that works long."""
+    whole = run(0, 4000, *range(300, 3900, 150))
+    woke = whole["cycle"] < 2000
+    whole["wake_ns"][woke & (whole["flags"] == MISS)] += np.uint64(940_000)
+    whole["longest_entry"] = np.where(whole["cycle"] < 3000, 3, 4)
+    recorder = made(segment, folder)
+    for at in range(0, 4000, 50):
+        since = at
+        if restarted and at % 650 == 0:
+            recorder, since = again(recorder, segment, folder), 0
+        recorder.on_batch(batch(cycle_records=whole[since : at + 50]))
+    found = incidents(folder)
+    assert [head["cycle"] for head in found] == [300, 2100, 3000]
+    assert [head["late"][0]["causes"] for head in found] == [
+        ["woke late"],
+        ["worked long"],
+        ["worked long"],
+    ]
+
+
+def test_kinds_are_those_that_are_explained(segment: Segment) -> None:
+    at = causes.Circumstances(deadline_ns=900_000, period_ns=PERIOD, names={5: "law"})
+    random = np.random.default_rng(7)
+    for _ in range(500):
+        jitter, work, rest = (int(x) for x in random.integers(0, 1_500_000, 3))
+        record = {"scheduled_ns": PERIOD, "wake_ns": PERIOD + jitter, "longest_entry": 5}
+        record |= {"commit_ns": PERIOD + jitter + work, "end_ns": PERIOD + jitter + work + rest}
+        row = cycles([{"cycle": 1, "flags": MISS * int(random.integers(2)), **record}], 0)
+        said = causes.explain(row[0], None, at)
+        bit = int(causes.kinds(row, 900_000, PERIOD)[0])
+        assert bit == (1 << 5 if causes.WORKED_LONG in said["causes"] else 1)
