@@ -58,7 +58,10 @@ def kinds(records: Records, deadline_ns: int, period_ns: int) -> npt.NDArray[np.
     worked = (work > limit) | ((jitter <= limit) & (jitter <= work))
     # 0 stands for "not known" as a part: those have the topmost bit.
     part = np.where(records["longest_entry"] == 0, 63, records["longest_entry"])
-    return np.left_shift(np.uint64(1), np.where(worked, part, 0).astype(np.uint64))
+    bits: npt.NDArray[np.uint64] = np.left_shift(
+        np.uint64(1), np.where(worked, part, 0).astype(np.uint64)
+    )
+    return bits
 
 
 def explain(record: Any, before: Any | None, at: Circumstances) -> dict[str, Any]:
