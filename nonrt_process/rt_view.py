@@ -44,6 +44,7 @@ class RtView:
     slots: int
     period_ns: int
     deadline_ns: int
+    spin_margin_ns: int
     active_tasks: int
     restart_count: int
     recovery: int
@@ -112,6 +113,7 @@ def read_rt(segment: Segment) -> RtView | None:
         slots=int(status.slots),
         period_ns=int(lease.period_ns),
         deadline_ns=int(status.deadline_ns),
+        spin_margin_ns=int(status.spin_margin_ns),
         active_tasks=int(status.active_tasks),
         restart_count=max(0, int(lease.start_count) - 1),
         recovery=int(status.last_recovery),

@@ -22,7 +22,6 @@ STAGING_SLOTS: Final = 64
 NAMES_RT: Final = 128
 NAMES_NONRT: Final = 4096
 COMMANDS_PER_CYCLE: Final = 8
-DEFAULT_SPIN_US: Final = 100
 TASK_LAW_NAME_BYTES: Final = 32
 
 _WAIT_MODES: Final = {
@@ -93,7 +92,7 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
     """A struct mxrc_exec_config *."""
     schedule = config.rt_schedule
     driver = config.robot.driver
-    live = live_fields(schedule, placement.auto_margin_us)
+    live = live_fields(schedule)
     result = ffi.new(
         "struct mxrc_exec_config *",
         {
@@ -140,19 +139,13 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
     return result
 
 
-def live_fields(
-    schedule: RtScheduleConfig, auto_margin_us: int = DEFAULT_SPIN_US
-) -> dict[str, int]:
-    """The fields that mxrc_exec_config and mxrc_exec_live have in common.
-
-    auto_margin_us: what "auto" was measured to be.
-    """
+def live_fields(schedule: RtScheduleConfig) -> dict[str, int]:
+    """The fields that mxrc_exec_config and mxrc_exec_live have in common."""
     margin = schedule.wait.spin_margin_us
-    # "auto" is bounded like any margin: half of the period at most.
-    spin_us = min(auto_margin_us, schedule.period_us // 2) if margin == "auto" else margin
     return {
         "deadline_ns": schedule.period_us * 10 * schedule.deadline_percent,
-        "spin_margin_ns": spin_us * 1000,
+        "spin_margin_ns": 0 if margin == "auto" else margin * 1000,
+        "spin_margin_auto": int(margin == "auto"),
         "heartbeat_timeout_ns": schedule.heartbeat_timeout_ms * 1_000_000,
         "overrun_policy": int(_OVERRUN_POLICIES[schedule.overrun_policy]),
         "safe_mode_resume": int(schedule.safe_mode_resume == "automatic"),
@@ -160,6 +153,6 @@ def live_fields(
     }
 
 
-def make_live(schedule: RtScheduleConfig, auto_margin_us: int = DEFAULT_SPIN_US) -> Any:
+def make_live(schedule: RtScheduleConfig) -> Any:
     """A struct mxrc_exec_live *."""
-    return ffi.new("struct mxrc_exec_live *", live_fields(schedule, auto_margin_us))
+    return ffi.new("struct mxrc_exec_live *", live_fields(schedule))

@@ -106,7 +106,6 @@ def _start(
     options: argparse.Namespace,
 ) -> tuple[_Started, System, Machine, dict[str, Any], list[Reason]]:
     """Up to the running RT thread."""
-    from rt_process.calibration import with_margin
     from rt_process.exec_config import make_exec_config, make_geometry
     from rt_process.executive import Executive
     from rt_process.memory_setup import place_segment, start_memory
@@ -120,7 +119,6 @@ def _start(
     system, machine = LinuxSystem(), LinuxMachine()
     placement = plan(config, system, machine)
     memory = start_memory(config, placement, machine)
-    placement = with_margin(config, placement, system)
     geometry = make_geometry(config)
     await_plant(config)
     run_dir = config.paths.run_dir
@@ -231,8 +229,6 @@ def _supervise(
     from rt_process.reload import Reloader
     from shared.config import ConfigError, ConfigStore
     from shared.config.overrides import overrides_path, read_overrides
-    from shared.enums import RegionId
-    from shared.metrics_def import histograms
 
     segment, executive, board = started.segment, started.executive, started.board
     member = segment.member_struct(segment.member)
@@ -245,8 +241,6 @@ def _supervise(
         if reloader.memory.migrate:
             upkeep.migrate()
 
-    metrics = segment.struct(RegionId.RT_METRICS)
-    wakeup = next(one for one in histograms() if one.name == "mxrc_rt_wakeup_latency_seconds")
     reloader = Reloader(
         store,
         started.placement,
@@ -259,7 +253,6 @@ def _supervise(
         log=board.log,
         set_memory=lambda config, placed: set_memory_policy(config, placed.cpus, machine),
         memory_changed=memory_changed,
-        wakeups=lambda: list(metrics.histogram[wakeup.index].bucket),
     )
     upkeep = make_upkeep(reloader, segment, system, machine, board, _say)
 

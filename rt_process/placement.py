@@ -40,7 +40,7 @@ class Placement:
     """What is in force for the RT thread and the main thread; policy as in sched(7).
 
     deadline_ns: runtime, deadline and period of SCHED_DEADLINE, else zero. machine: what the kernel
-    does for these CPUs. auto_margin_us: what a spin margin "auto" means here.
+    does for these CPUs.
     """
 
     policy: str
@@ -52,7 +52,6 @@ class Placement:
     configured: dict[str, Any] = field(default_factory=dict)
     deadline_ns: tuple[int, int, int] = (0, 0, 0)
     machine: dict[str, Any] = field(default_factory=dict)
-    auto_margin_us: int = 100
 
     @property
     def policy_number(self) -> int:
@@ -69,7 +68,6 @@ class Placement:
                 "isolation_mode": self.isolation,
                 "main_thread_cpu_cores": list(self.main_cpus),
                 **({"dl_ns": list(self.deadline_ns)} if any(self.deadline_ns) else {}),
-                "spin_margin_auto_us": self.auto_margin_us,
                 **self.machine,
             },
         }

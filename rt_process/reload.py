@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from rt_process.calibration import margin_from_wakeups
 from rt_process.exec_config import make_live
 from rt_process.numa_policy import MemoryPolicyInForce
 from rt_process.placement import Placement, move_thread, plan, refuse_impossible
@@ -33,7 +31,7 @@ class Reloader:
     """Puts in force what may change while the process runs; `placement` and `memory` are in force.
 
     thread: id of the RT thread. log: writes an event of events.def. memory_changed: called after a
-    change of the memory policy. wakeups: bucket counts of the RT thread's wake-up histogram.
+    change of the memory policy.
     """
 
     def __init__(
@@ -50,7 +48,6 @@ class Reloader:
         log: Callable[..., None],
         set_memory: SetMemory,
         memory_changed: Callable[[], None] = lambda: None,
-        wakeups: Callable[[], Sequence[int]] = tuple,
     ) -> None:
         self.placement = placement
         self.memory = memory
@@ -63,15 +60,11 @@ class Reloader:
         self._log = log
         self._set_memory = set_memory
         self._memory_changed = memory_changed
-        self._margin_before = placement.auto_margin_us
-        self._wakeups = wakeups
-        self._wakeups_before = list(wakeups())  # not of the wait mode in force
         self._candidate: Config | None = None
         self._planned: tuple[Placement, MemoryPolicyInForce] | None = None
         store.subscribe(
             "rt_schedule",
             prepare=self._prepare_schedule,
-            commit=self._commit_schedule,
             rollback=self._undo_schedule,
         )
         # Two files, one placement: prepared once for both.
@@ -115,37 +108,16 @@ class Reloader:
         fields = ", ".join(f"{change.section}.json {change.json_path}" for change in changes)
         return True, f"configuration changed: {fields}"
 
-    def _auto_margin(self, old: RtScheduleConfig, new: RtScheduleConfig) -> int:
-        """From the wake-ups since sleep waiting began, else what was measured at the start."""
-        if (new.wait.mode, new.wait.spin_margin_us) == ("hybrid", "auto") and (
-            old.wait.mode == "sleep"
-        ):
-            counts = list(self._wakeups())
-            before = self._wakeups_before or [0] * len(counts)
-            since = [count - was for count, was in zip(counts, before, strict=True)]
-            found = margin_from_wakeups(since, new.period_us)
-            if found is not None:
-                return found
-        return self.placement.auto_margin_us
-
-    def _prepare_schedule(self, old: RtScheduleConfig, new: RtScheduleConfig) -> None:
+    def _prepare_schedule(self, _old: RtScheduleConfig, new: RtScheduleConfig) -> None:
         if self._candidate is not None:
             try:
                 refuse_impossible(self._candidate, self._system)
             except Refused as error:
                 raise _refusal(self._candidate, str(error), "rt_schedule", "$.wait.mode") from error
-        margin = self._auto_margin(old, new)
-        self._executive.apply(make_live(new, margin))
-        self._margin_before = self.placement.auto_margin_us
-        self.placement = replace(self.placement, auto_margin_us=margin)
-
-    def _commit_schedule(self, old: RtScheduleConfig, new: RtScheduleConfig) -> None:
-        if old.wait.mode != new.wait.mode:
-            self._wakeups_before = list(self._wakeups())
+        self._executive.apply(make_live(new))
 
     def _undo_schedule(self, old: RtScheduleConfig, _new: RtScheduleConfig) -> None:
-        self.placement = replace(self.placement, auto_margin_us=self._margin_before)
-        self._executive.apply(make_live(old, self._margin_before))
+        self._executive.apply(make_live(old))
 
     def _prepare_placement(self) -> None:
         if self._candidate is None:
@@ -153,10 +125,7 @@ class Reloader:
         if self._planned is not None:
             return
         try:
-            planned = replace(
-                plan(self._candidate, self._system, self._machine),
-                auto_margin_us=self.placement.auto_margin_us,
-            )
+            planned = plan(self._candidate, self._system, self._machine)
             memory = self._set_memory(self._candidate, planned)
             move_thread(planned, self._thread(), self._system)
         except Refused as error:
@@ -171,9 +140,7 @@ class Reloader:
         if self._planned is None:
             return
         before = self.memory
-        margin = self.placement.auto_margin_us  # a change of the schedule may have made it anew
-        (planned, self.memory), self._planned = self._planned, None
-        self.placement = replace(planned, auto_margin_us=margin)
+        (self.placement, self.memory), self._planned = self._planned, None
         if (before.target, before.policy, before.nodes) != (
             self.memory.target,
             self.memory.policy,

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from shared.bench.running import running
 from shared.core import MxrcError
-from shared.documents import read_primary_document
 from shared.enums import CycleFlag, RegionId
 from shared.ring import RingReader
 
@@ -40,7 +39,7 @@ class Run:
     """late_us: latency of each wake-up, shape (n,). slots: of the grid, that passed meanwhile.
 
     missed: slots without outputs at their deadline. cpu_percent: processor time of the thread.
-    margin_us: as calibrated. trouble: what was not as asked for.
+    margin_us: of hybrid waiting, as it was in the end. trouble: what was not as asked for.
     """
 
     who: str
@@ -101,7 +100,7 @@ def executive(
         records = reader.read(cycles).records
         status = here.segment.rt_status
         cpu = int(status.cpu)
-        placed = read_primary_document(here.segment)["placement"]["in_force"]
+        margin_us = round(int(status.spin_margin_ns) / 1000)
         fifo = os.sched_getscheduler(tid) == os.SCHED_FIFO
     kept = records[(records["flags"] & int(CycleFlag.WARMUP)) == 0]
     if len(kept) < cycles // 2:
@@ -112,8 +111,7 @@ def executive(
     missed = int(np.count_nonzero(kept["flags"] & int(CycleFlag.DEADLINE_MISS)))
     missed += slots - len(kept)
     trouble = "" if fifo else "without SCHED_FIFO"
-    calibrated = placed["spin_margin_auto_us"] if mode == "hybrid calibrated" else None
-    return Run(mode, cpu, late, missed, slots, share, calibrated, trouble)
+    return Run(mode, cpu, late, missed, slots, share, margin_us or None, trouble)
 
 
 def cyclictest(

@@ -143,6 +143,7 @@ struct mxrc_exec {
     struct mxrc_segment *segment;
     struct mxrc_exec_config config;
     struct mxrc_exec_live live; /* in force */
+    uint64_t spin_margin_ns;    /* in force: as configured, or learned */
     struct mxrc_views at;
     struct mxrc_outside outside;
     struct mxrc_fake_clock *fake;

@@ -89,7 +89,8 @@ static int set_up(struct mxrc_exec *exec, char *error, size_t error_bytes)
     int result = mxrc_exec_config_check(&exec->config, &exec->slots, error, error_bytes);
     if (result)
         return result;
-    exec->live = mxrc_exec_config_live(&exec->config);
+    const struct mxrc_exec_live live = mxrc_exec_config_live(&exec->config);
+    mxrc_live_use(exec, &live);
     if (!mxrc_live_valid(exec, &exec->live))
         return mxrc_fail(error, error_bytes, EINVAL,
                          "deadline, waiting mode, overrun policy or heartbeat timeout is out of "

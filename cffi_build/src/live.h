@@ -6,6 +6,7 @@
 
 /* The RT thread takes over what mxrc_exec_apply has left. */
 void mxrc_live_take(struct mxrc_exec *exec);
+void mxrc_live_use(struct mxrc_exec *exec, const struct mxrc_exec_live *live);
 int mxrc_live_valid(const struct mxrc_exec *exec, const struct mxrc_exec_live *live);
 
 #endif

@@ -35,6 +35,8 @@ void mxrc_status_publish(struct mxrc_exec *exec)
     mxrc_store_relaxed32(&status->active_tasks, exec->active_tasks);
     mxrc_store_relaxed32(&status->cpu, exec->cpu);
     mxrc_store_relaxed(&status->deadline_ns, exec->live.deadline_ns);
+    mxrc_store_relaxed(&status->spin_margin_ns,
+                       exec->live.wait_mode == MXRC_WAIT_HYBRID ? exec->spin_margin_ns : 0);
     mxrc_store_relaxed32(&status->window_misses, exec->window_misses);
     mxrc_store_relaxed32(&status->window_slots,
                          entered < MXRC_MISS_WINDOW ? (uint32_t)entered : MXRC_MISS_WINDOW);

@@ -167,6 +167,9 @@ class HealthDocuments:
             "avg_cycle_time_us": None if mean is None else round(mean, 3),
             "max_cycle_time_us": None if maximum is None else round(maximum, 3),
             "jitter_us": None if finite(jitter) is None else round(jitter, 3),
+            "spin_margin_us": view.spin_margin_ns / 1e3
+            if view is not None and view.spin_margin_ns
+            else None,
         }
 
     def _entries(self) -> list[dict[str, Any]]:

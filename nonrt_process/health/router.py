@@ -71,6 +71,10 @@ class RtPerformance(BaseModel):
     avg_cycle_time_us: float | None = Field(description="Of this generation")
     max_cycle_time_us: float | None = Field(description="Of this generation")
     jitter_us: float | None = Field(description="Mean over the last second")
+    spin_margin_us: float | None = Field(
+        description="Spun before each slot: as configured, or what auto has come to; null where "
+        "wait.mode is not hybrid"
+    )
 
 
 class EntryPerformance(BaseModel):

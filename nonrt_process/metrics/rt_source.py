@@ -166,6 +166,12 @@ class RtSource:
             RT,
         )
         families.gauge("mxrc_rt_period_seconds", "Period of the cycle", view.period_ns / 1e9, RT)
+        families.gauge(
+            "mxrc_rt_spin_margin_seconds",
+            "Spun before each slot under hybrid waiting, else 0",
+            view.spin_margin_ns / 1e9,
+            RT,
+        )
 
     def _timing(self, families: Families, view: RtView) -> None:
         families.gauge(

@@ -264,8 +264,8 @@ struct mxrc_exec_config {
     uint64_t
         stall_timeout_ns; /* a PRIMARY silent for longer is taken over from; three cycles at least */
     uint32_t standby;     /* 1: where another process is PRIMARY, wait for its lease; 0: EBUSY */
-    uint32_t reserved1;
-    uint64_t dl_runtime_ns; /* of SCHED_DEADLINE, else 0 */
+    uint32_t spin_margin_auto; /* as in mxrc_exec_live */
+    uint64_t dl_runtime_ns;    /* of SCHED_DEADLINE, else 0 */
     uint64_t dl_deadline_ns;
     uint64_t dl_period_ns;
     uint32_t commands_per_cycle;
@@ -376,7 +376,8 @@ struct mxrc_exec_live {
     uint32_t overrun_policy;
     uint32_t safe_mode_resume;
     uint32_t wait_mode;
-    uint32_t reserved;
+    uint32_t
+        spin_margin_auto; /* 1: it follows how late the kernel wakes the thread, spin_margin_ns is ignored */
 };
 int mxrc_exec_apply(struct mxrc_exec *exec, const struct mxrc_exec_live *live);
 
@@ -388,6 +389,7 @@ struct mxrc_fake_clock {
     uint64_t sleeps;
     uint64_t
         work_ns; /* added once per cycle, after the inputs were read: a stall or a long computation */
+    uint64_t oversleep_ns; /* each sleep ends so much too late */
 };
 int mxrc_exec_use_clock(struct mxrc_exec *exec, struct mxrc_fake_clock *clock);
 int mxrc_exec_begin(struct mxrc_exec *exec, char *error, size_t error_bytes);

@@ -370,7 +370,8 @@ struct mxrc_rt_status {
     uint32_t window_slots;
     uint64_t last_recovery; /* 0 clean start, also after a STOP; 1 state block, 2 checkpoint */
     uint64_t waiting_commands;
-    uint64_t reserved[16];
+    uint64_t spin_margin_ns; /* of hybrid waiting, in force; else 0 */
+    uint64_t reserved[15];
 };
 
 #define MXRC_MISS_WINDOW 10000

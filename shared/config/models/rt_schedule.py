@@ -34,7 +34,10 @@ class Wait(ConfigModel):
     spin_margin_us: Annotated[int, Field(ge=0, le=50_000)] | Literal["auto"] = setting(
         100,
         scope="live",
-        meaning="Hybrid: us to spin before a slot, at most half the period; auto: measured.",
+        meaning=(
+            "Hybrid: us to spin before a slot, at most half the period; auto: as many as let one "
+            "wake-up in a thousand come too late, from 10 on, followed from wake-up to wake-up."
+        ),
         trouble="Too small: jitter as with sleep. Large values burn the CPU.",
     )
 

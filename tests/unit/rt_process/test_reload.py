@@ -8,7 +8,6 @@ from rt_process.numa_policy import MemoryPolicyInForce, set_memory_policy
 from rt_process.placement import Placement, plan
 from rt_process.reload import Reloader
 from shared.config import Config, ConfigStore
-from shared.core import lib
 from tests.unit.config.conftest import FakeMachine, Files
 from tests.unit.rt_process.fakes import FakeNuma, FakeSystem
 
@@ -24,9 +23,7 @@ class Setup:
         self.logged: list[tuple[Any, ...]] = []
         config = files.load()
         self.store = ConfigStore(config)
-        self.margins_us: list[int] = []
-        self.wakeups = [0] * 1024
-        self.wake(5000, 90)  # of whoever spun before
+        self.margins: list[tuple[int, int]] = []
         self.reloader = Reloader(
             self.store,
             plan(config, self.system, self.machine),
@@ -39,7 +36,6 @@ class Setup:
             log=lambda *args: self.logged.append(args),
             set_memory=self.set_memory,
             memory_changed=lambda: self.logged.append(("memory",)),
-            wakeups=lambda: self.wakeups,
         )
 
     def set_memory(self, config: Config, placement: Placement) -> MemoryPolicyInForce:
@@ -54,10 +50,7 @@ class Setup:
         if self.fails:
             raise ExecutiveError("the RT thread does not take over new settings")
         self.applied.append(int(live.heartbeat_timeout_ns))
-        self.margins_us.append(int(live.spin_margin_ns) // 1000)
-
-    def wake(self, count: int, late_ns: int) -> None:
-        self.wakeups[lib.mxrc_histogram_index(late_ns)] += count
+        self.margins.append((int(live.spin_margin_ns) // 1000, int(live.spin_margin_auto)))
 
 
 def test_nothing_changed(files: Files) -> None:
@@ -172,33 +165,19 @@ def test_a_change_from_outside_is_whole_or_nothing(files: Files) -> None:
     assert setup.system.scheduler[THREAD] == (os.SCHED_FIFO, 60)
 
 
-def wait_mode(files: Files, mode: str, margin: int | str = "auto") -> None:
+def wait_mode(files: Files, mode: str, margin: int | str) -> None:
     files.change(
         "rt_schedule",
         lambda document: document.update(wait={"mode": mode, "spin_margin_us": margin}),
     )
 
 
-def test_auto_chosen_later_is_calibrated_from_the_wakeups_of_sleep_waiting(files: Files) -> None:
+def test_the_wait_mode_and_its_margin_reach_the_executive(files: Files) -> None:
     setup = Setup(files)
-    setup.wake(300, 40_000)
-    wait_mode(files, "hybrid")
-    setup.reloader.reload()
-    assert setup.margins_us == [50]
-    assert setup.reloader.placement.auto_margin_us == 50
-    setup.wake(5000, 90)  # spinning: these say nothing of how late the kernel is
-    wait_mode(files, "sleep", 100)
-    setup.reloader.reload()
-    setup.wake(300, 80_000)
-    wait_mode(files, "hybrid")
-    setup.reloader.reload()
-    assert setup.margins_us[-1] == 100
-
-
-def test_auto_keeps_what_was_measured_where_too_few_wakeups_are_known(files: Files) -> None:
-    setup = Setup(files)
-    before = setup.reloader.placement.auto_margin_us
-    setup.wake(20, 40_000)
-    wait_mode(files, "hybrid")
-    setup.reloader.reload()
-    assert setup.margins_us == [before]
+    for margin, reached in ((70, (70, 0)), ("auto", (0, 1)), (40, (40, 0))):
+        wait_mode(files, "hybrid", margin)
+        assert "$.wait" in setup.reloader.reload()
+        assert setup.margins[-1] == reached
+    wait_mode(files, "hybrid", 501)
+    assert "must be at most half of period_us" in setup.reloader.reload()
+    assert setup.margins[-1] == (40, 0)
