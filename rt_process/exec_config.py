@@ -11,7 +11,6 @@ from rt_process.law import find_law, find_task_laws, law_name
 from rt_process.placement import Placement
 from shared.axes import axis_fields
 from shared.config import Config
-from shared.config.models.rt_schedule import RtScheduleConfig
 from shared.core import ffi, from_text, lib, to_text
 from shared.datastore import cell_counts
 from shared.enums import DriverKind, OverrunPolicy, WaitMode
@@ -92,7 +91,7 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
     """A struct mxrc_exec_config *."""
     schedule = config.rt_schedule
     driver = config.robot.driver
-    live = live_fields(schedule)
+    live = live_fields(config)
     result = ffi.new(
         "struct mxrc_exec_config *",
         {
@@ -103,7 +102,6 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
             "rusage": schedule.rusage,
             "ignore_state": not config.failover_policy.rt_process.enable_state_recovery,
             "standby": 1,
-            "stall_timeout_ns": config.failover_policy.rt_process.stall_timeout_ms * 1_000_000,
             "sched_policy": placement.policy_number,
             "priority": placement.priority,
             "dl_runtime_ns": placement.deadline_ns[0],
@@ -139,20 +137,22 @@ def make_exec_config(config: Config, placement: Placement) -> Any:
     return result
 
 
-def live_fields(schedule: RtScheduleConfig) -> dict[str, int]:
+def live_fields(config: Config) -> dict[str, int]:
     """The fields that mxrc_exec_config and mxrc_exec_live have in common."""
+    schedule = config.rt_schedule
     margin = schedule.wait.spin_margin_us
     return {
         "deadline_ns": schedule.period_us * 10 * schedule.deadline_percent,
         "spin_margin_ns": 0 if margin == "auto" else margin * 1000,
         "spin_margin_auto": int(margin == "auto"),
         "heartbeat_timeout_ns": schedule.heartbeat_timeout_ms * 1_000_000,
+        "stall_timeout_ns": config.failover_policy.rt_process.stall_timeout_ms * 1_000_000,
         "overrun_policy": int(_OVERRUN_POLICIES[schedule.overrun_policy]),
         "safe_mode_resume": int(schedule.safe_mode_resume == "automatic"),
         "wait_mode": int(_WAIT_MODES[schedule.wait.mode]),
     }
 
 
-def make_live(schedule: RtScheduleConfig) -> Any:
+def make_live(config: Config) -> Any:
     """A struct mxrc_exec_live *."""
-    return ffi.new("struct mxrc_exec_live *", live_fields(schedule))
+    return ffi.new("struct mxrc_exec_live *", live_fields(config))

@@ -13,7 +13,6 @@ from shared.config import Config, ConfigError, ConfigStore
 from shared.config.changes import with_settings
 from shared.config.errors import Problem
 from shared.config.machine import Machine
-from shared.config.models.rt_schedule import RtScheduleConfig
 from shared.core import MxrcError
 from shared.startup import Refused
 
@@ -62,12 +61,14 @@ class Reloader:
         self._memory_changed = memory_changed
         self._candidate: Config | None = None
         self._planned: tuple[Placement, MemoryPolicyInForce] | None = None
-        store.subscribe(
-            "rt_schedule",
-            prepare=self._prepare_schedule,
-            rollback=self._undo_schedule,
-        )
-        # Two files, one placement: prepared once for both.
+        # What the executive takes is of two files.
+        for section in ("rt_schedule", "failover_policy"):
+            store.subscribe(
+                section,
+                prepare=lambda _old, _new: self._prepare_live(),
+                rollback=lambda _old, _new: self._executive.apply(make_live(store.current)),
+            )
+        # So is a placement, which is prepared once for both.
         for section in ("cpu_affinity", "numa_binding"):
             store.subscribe(
                 section,
@@ -108,16 +109,14 @@ class Reloader:
         fields = ", ".join(f"{change.section}.json {change.json_path}" for change in changes)
         return True, f"configuration changed: {fields}"
 
-    def _prepare_schedule(self, _old: RtScheduleConfig, new: RtScheduleConfig) -> None:
-        if self._candidate is not None:
-            try:
-                refuse_impossible(self._candidate, self._system)
-            except Refused as error:
-                raise _refusal(self._candidate, str(error), "rt_schedule", "$.wait.mode") from error
-        self._executive.apply(make_live(new))
-
-    def _undo_schedule(self, old: RtScheduleConfig, _new: RtScheduleConfig) -> None:
-        self._executive.apply(make_live(old))
+    def _prepare_live(self) -> None:
+        if self._candidate is None:
+            raise AssertionError("settings are prepared by reload() and change() only")
+        try:
+            refuse_impossible(self._candidate, self._system)
+        except Refused as error:
+            raise _refusal(self._candidate, str(error), "rt_schedule", "$.wait.mode") from error
+        self._executive.apply(make_live(self._candidate))
 
     def _prepare_placement(self) -> None:
         if self._candidate is None:

@@ -70,6 +70,7 @@ struct mxrc_exec_live mxrc_exec_config_live(const struct mxrc_exec_config *confi
         .spin_margin_ns = config->spin_margin_ns,
         .spin_margin_auto = config->spin_margin_auto,
         .heartbeat_timeout_ns = config->heartbeat_timeout_ns,
+        .stall_timeout_ns = config->stall_timeout_ns,
         .overrun_policy = config->overrun_policy,
         .safe_mode_resume = config->safe_mode_resume,
         .wait_mode = config->wait_mode,

@@ -12,6 +12,7 @@
 
 #include "error.h"
 #include "lease.h"
+#include "live.h"
 #include "log.h"
 #include "pidfd.h"
 #include "placement.h"
@@ -250,14 +251,17 @@ static enum turn take_turn(struct mxrc_exec *exec, char *error, size_t error_byt
     return FAILED;
 }
 
+static uint64_t stall_timeout(const struct mxrc_exec *exec)
+{
+    uint64_t least = STALL_CYCLES * exec->config.period_ns;
+    return exec->live.stall_timeout_ns < least ? least : exec->live.stall_timeout_ns;
+}
+
 void mxrc_standby_begin(struct mxrc_exec *exec)
 {
     struct mxrc_standby *self = &exec->standby;
-    uint64_t timeout = exec->config.stall_timeout_ns;
-    if (timeout < STALL_CYCLES * exec->config.period_ns)
-        timeout = STALL_CYCLES * exec->config.period_ns;
     self->pidfd = -1;
-    mxrc_watch_begin(&self->watch, timeout, mxrc_now_ns());
+    mxrc_watch_begin(&self->watch, stall_timeout(exec), mxrc_now_ns());
     observe(exec, mxrc_load_acquire(&exec->at.lease->owner));
     keep_off(exec);
     say(exec, MXRC_EV_STANDBY_READY,
@@ -273,6 +277,8 @@ int mxrc_standby_run(struct mxrc_exec *exec, char *error, size_t error_bytes)
     enum turn next = WAIT;
     exec->was_standby = 1;
     while (next == WAIT) {
+        mxrc_live_take(exec);
+        mxrc_watch_limit(&exec->standby.watch, stall_timeout(exec));
         if (mxrc_load_acquire32(&exec->outside.mailbox) == MXRC_RT_STOP + 1)
             next = STOPPED;
         else

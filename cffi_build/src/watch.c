@@ -12,12 +12,15 @@ static uint64_t latest(uint64_t a, uint64_t b)
 
 void mxrc_watch_begin(struct mxrc_watch *watch, uint64_t timeout_ns, uint64_t now_ns)
 {
-    uint64_t tick = timeout_ns / TICKS;
-    *watch = (struct mxrc_watch){
-        .timeout_ns = timeout_ns,
-        .tick_ns = tick < TICK_MAX_NS ? tick : TICK_MAX_NS,
-    };
+    mxrc_watch_limit(watch, timeout_ns);
     mxrc_watch_renew(watch, now_ns);
+}
+
+void mxrc_watch_limit(struct mxrc_watch *watch, uint64_t timeout_ns)
+{
+    uint64_t tick = timeout_ns / TICKS;
+    watch->timeout_ns = timeout_ns;
+    watch->tick_ns = tick < TICK_MAX_NS ? tick : TICK_MAX_NS;
 }
 
 void mxrc_watch_renew(struct mxrc_watch *watch, uint64_t now_ns)

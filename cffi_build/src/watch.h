@@ -17,6 +17,8 @@ struct mxrc_watch {
 };
 
 void mxrc_watch_begin(struct mxrc_watch *watch, uint64_t timeout_ns, uint64_t now_ns);
+/* The timeout from now on; silence until now counts. */
+void mxrc_watch_limit(struct mxrc_watch *watch, uint64_t timeout_ns);
 /* The observed is another one from now on. */
 void mxrc_watch_renew(struct mxrc_watch *watch, uint64_t now_ns);
 /* When to look next: a tick from now, or the moment at which the silence gets too long if that comes first. */

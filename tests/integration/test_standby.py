@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,3 +164,26 @@ def test_more_standbys_than_places_are_refused(place: Place) -> None:
     done = run_to_end(place, "mxrc", "up", "--no-table", "--standbys", "2")
     assert done.returncode != 0
     assert "max_rt_processes is 2" in done.stderr
+
+
+def set_stall_timeout(place: Place, milliseconds: int) -> None:
+    path = place.config_dir / "failover_policy.json"
+    document = json.loads(path.read_text())
+    document["rt_process"]["stall_timeout_ms"] = milliseconds
+    path.write_text(json.dumps(document))
+
+
+def test_a_standby_judges_by_a_stall_timeout_that_was_changed(place: Place) -> None:
+    set_stall_timeout(place, 60_000)
+    with started_rt(place) as first:
+        segment = wait_for_state(place, first)
+        with started_rt(place, name="second") as second:
+            wait_for(lambda: standbys(segment) == [second.pid], "a standby")
+            first.signal(signal.SIGSTOP)
+            stopped_ns = time.monotonic_ns()
+            wait_for(lambda: time.monotonic_ns() - stopped_ns > 1_000_000_000, "a second")
+            assert segment.rt_status.pid == first.pid, "the timeout has not passed"
+            set_stall_timeout(place, 200)
+            second.signal(signal.SIGHUP)
+            wait_for(lambda: segment.rt_status.pid == second.pid, "the take-over")
+            assert first.wait() == -signal.SIGKILL

@@ -368,11 +368,12 @@ void mxrc_exec_free(struct mxrc_exec *exec);
 int mxrc_handover_request(struct mxrc_exec *exec, int member);
 /* From the process's main thread, lock-free mailbox: enum mxrc_rt_event. 0, or EAGAIN when the last one was not taken yet. */
 int mxrc_exec_post(struct mxrc_exec *exec, uint32_t rt_event);
-/* Live settings: taken over at the start of a cycle. */
+/* Live settings: taken over at the start of a cycle, by a STANDBY at its next look at the PRIMARY. */
 struct mxrc_exec_live {
     uint64_t deadline_ns;
     uint64_t spin_margin_ns;
     uint64_t heartbeat_timeout_ns;
+    uint64_t stall_timeout_ns;
     uint32_t overrun_policy;
     uint32_t safe_mode_resume;
     uint32_t wait_mode;

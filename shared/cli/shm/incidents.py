@@ -146,6 +146,10 @@ def _show(head: dict[str, Any]) -> None:
         f"{head['skipped']} slots skipped; period "
         f"{head['period_us']:g} us, deadline {head['deadline_us']:g} us"
     )
+    if head["folded_before"]:
+        typer.echo(f"folded before it: {head['folded_before']} late cycles of a storm, no file")
+    if head["lost"]:
+        typer.echo(f"lost: {head['lost']} cycles in between were overwritten before they were read")
     if head["trace_ids"]:
         typer.echo(f"traces: {', '.join(head['trace_ids'])}")
     for late in head["late"]:

@@ -43,16 +43,16 @@ def test_values_reach_c_in_its_units(files: Files) -> None:
 def test_live_settings_are_the_same_values(files: Files) -> None:
     files.change("rt_schedule", lambda document: document.update(heartbeat_timeout_ms=700))
     config = files.load()
-    made, live = make_exec_config(config, PLACEMENT), make_live(config.rt_schedule)
+    made, live = make_exec_config(config, PLACEMENT), make_live(config)
     for name, _ in ffi.typeof("struct mxrc_exec_live").fields:
         assert getattr(live, name) == getattr(made, name)
     assert live.heartbeat_timeout_ns == 700_000_000
 
 
 def test_an_automatic_margin_is_left_to_the_executive(files: Files) -> None:
-    assert make_live(files.load().rt_schedule).spin_margin_auto == 0
+    assert make_live(files.load()).spin_margin_auto == 0
     files.change("rt_schedule", lambda document: document["wait"].update(spin_margin_us="auto"))
-    assert make_live(files.load().rt_schedule).spin_margin_auto == 1
+    assert make_live(files.load()).spin_margin_auto == 1
 
 
 def test_geometry_fits_docker_s_shared_memory(files: Files) -> None:

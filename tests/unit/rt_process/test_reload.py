@@ -23,6 +23,7 @@ class Setup:
         self.logged: list[tuple[Any, ...]] = []
         config = files.load()
         self.store = ConfigStore(config)
+        self.stall_timeouts_ms: list[int] = []
         self.margins: list[tuple[int, int]] = []
         self.reloader = Reloader(
             self.store,
@@ -50,6 +51,7 @@ class Setup:
         if self.fails:
             raise ExecutiveError("the RT thread does not take over new settings")
         self.applied.append(int(live.heartbeat_timeout_ns))
+        self.stall_timeouts_ms.append(int(live.stall_timeout_ns) // 1_000_000)
         self.margins.append((int(live.spin_margin_ns) // 1000, int(live.spin_margin_auto)))
 
 
@@ -181,3 +183,23 @@ def test_the_wait_mode_and_its_margin_reach_the_executive(files: Files) -> None:
     wait_mode(files, "hybrid", 501)
     assert "must be at most half of period_us" in setup.reloader.reload()
     assert setup.margins[-1] == (40, 0)
+
+
+def test_the_stall_timeout_reaches_the_executive_with_or_without_its_other_settings(
+    files: Files,
+) -> None:
+    setup = Setup(files)
+    files.change(
+        "failover_policy", lambda document: document["rt_process"].update(stall_timeout_ms=20)
+    )
+    assert "$.rt_process.stall_timeout_ms" in setup.reloader.reload()
+    assert setup.stall_timeouts_ms == [20]
+    files.change(
+        "failover_policy", lambda document: document["rt_process"].update(stall_timeout_ms=30)
+    )
+    wait_mode(files, "hybrid", 501)
+    assert "refused" in setup.reloader.reload()
+    wait_mode(files, "hybrid", 50)
+    setup.reloader.reload()
+    assert setup.stall_timeouts_ms[1:] == [30, 30]
+    assert setup.margins[-1] == (50, 0)
