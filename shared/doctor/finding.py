@@ -36,6 +36,7 @@ class Subject:
     """The machine and the configuration that it is to carry.
 
     instance: member document of the running PRIMARY, {} when none runs. rt_pid: its process.
+    missed_slots: of the last `window_slots` slots of its time grid.
     """
 
     config: Config
@@ -43,6 +44,8 @@ class Subject:
     machine: Machine = field(default_factory=LinuxMachine)
     instance: dict[str, Any] = field(default_factory=dict)
     rt_pid: int | None = None
+    missed_slots: int = 0
+    window_slots: int = 0
 
     @property
     def cpus(self) -> tuple[int, ...]:

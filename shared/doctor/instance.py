@@ -1,4 +1,4 @@
-"""The running instance: what its RT process says about its own placement."""
+"""The running instance: whether it holds its deadlines, what it says about its placement."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def checks(subject: Subject) -> Iterable[Finding]:
         f"{in_force.get('priority')} on CPU {cores}, isolation {in_force.get('isolation_mode')}, "
         f"memory {in_force.get('memory_policy')}",
     )
+    if subject.window_slots:
+        yield _timing(subject)
     local = in_force.get("local_memory_percent")
     if local is not None:
         yield _GROUP.ok("memory", f"{local:g} % of its pages are on the RT thread's node")
@@ -31,3 +33,17 @@ def checks(subject: Subject) -> Iterable[Finding]:
     for index, what in enumerate(reasons):
         fix = fixes[index] if index < len(fixes) else ""
         yield _GROUP.warn("degraded", str(what), str(fix))
+
+
+def _timing(subject: Subject) -> Finding:
+    policy = subject.config.failover_policy.rt_process
+    rate = subject.missed_slots / subject.window_slots
+    what = f"{subject.missed_slots} of the last {subject.window_slots} deadlines missed"
+    if rate <= policy.degraded_miss_rate:
+        return _GROUP.ok("timing", what)
+    fix = "`mxrc shm incidents show` says why cycles were late; mend what is said above"
+    if rate <= policy.unhealthy_miss_rate:
+        limit = f"degraded_miss_rate {policy.degraded_miss_rate:g}"
+        return _GROUP.warn("timing", f"{what} ({rate:.2%}, {limit})", fix)
+    limit = f"unhealthy_miss_rate {policy.unhealthy_miss_rate:g}"
+    return _GROUP.bad("timing", f"{what} ({rate:.2%}, {limit})", fix)

@@ -21,7 +21,7 @@ def checks(subject: Subject) -> Iterable[Finding]:
     yield _huge_pages(subject)
     yield _swap(subject)
     yield from _numa(subject)
-    yield from _numa_balancing(subject)
+    yield _numa_balancing(subject)
     yield from _shm(subject)
 
 
@@ -82,13 +82,14 @@ def _numa(subject: Subject) -> Iterable[Finding]:
         yield _GROUP.ok("numa", f"{many}, configured {wanted}, CPU on node {shown}")
 
 
-def _numa_balancing(subject: Subject) -> Iterable[Finding]:
-    if subject.files.number("/proc/sys/kernel/numa_balancing"):
-        yield _GROUP.warn(
-            "numa balancing",
-            "the kernel unmaps pages to see who uses them, which faults in the cycle",
-            "sysctl -w kernel.numa_balancing=0",
-        )
+def _numa_balancing(subject: Subject) -> Finding:
+    if not subject.files.number("/proc/sys/kernel/numa_balancing"):
+        return _GROUP.ok("numa balancing", "off")
+    return _GROUP.warn(
+        "numa balancing",
+        "the kernel unmaps pages to see who uses them, which faults in the cycle",
+        "sysctl -w kernel.numa_balancing=0",
+    )
 
 
 def _shm(subject: Subject) -> Iterable[Finding]:

@@ -32,7 +32,14 @@ def subject_of(config: Config) -> Subject:
                 pid = int(member.pid)
                 if process_alive(pid, int(member.process_start)):
                     document = read_member_document(segment, primary)
-                    return Subject(config, instance=document, rt_pid=pid)
+                    status = segment.rt_status
+                    return Subject(
+                        config,
+                        instance=document,
+                        rt_pid=pid,
+                        missed_slots=int(status.window_misses),
+                        window_slots=int(status.window_slots),
+                    )
     except MxrcError:
         pass
     return Subject(config)

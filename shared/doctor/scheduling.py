@@ -18,7 +18,7 @@ _CAP_SYS_NICE = 23
 def checks(subject: Subject) -> Iterable[Finding]:
     """For the running RT process when there is one, else for this process and its user."""
     yield _throttling(subject)
-    yield from _group_scheduling(subject)
+    yield _group_scheduling(subject)
     yield _priority(subject)
     yield _memory_lock(subject)
 
@@ -44,18 +44,16 @@ def _throttling(subject: Subject) -> Finding:
     return _GROUP.ok("throttling", "off")
 
 
-def _group_scheduling(subject: Subject) -> Iterable[Finding]:
-    if not subject.files.config("RT_GROUP_SCHED"):
-        return
-    runtime = _own_group_runtime(subject.files, subject.rt_pid or "self")
-    if runtime == 0:
-        yield _GROUP.bad(
+def _group_scheduling(subject: Subject) -> Finding:
+    if _own_group_runtime(subject.files, subject.rt_pid or "self") == 0:
+        return _GROUP.bad(
             "RT_GROUP_SCHED",
             "the cgroup of this process has no real-time share: SCHED_FIFO is refused",
             "echo 950000 > cpu.rt_runtime_us in its cgroup, or boot with rt_group_sched=0",
         )
-    else:
-        yield _GROUP.ok("RT_GROUP_SCHED", "the cgroup of this process may use real time")
+    if not subject.files.config("RT_GROUP_SCHED"):
+        return _GROUP.ok("RT_GROUP_SCHED", "not in this kernel")
+    return _GROUP.ok("RT_GROUP_SCHED", "the cgroup of this process may use real time")
 
 
 def _own_group_runtime(files: KernelFiles, pid: int | str) -> int | None:
