@@ -169,8 +169,11 @@ class ControlLaw:
             made = numba.cfunc(
                 signature, error_model="numpy", nopython=True, forceinline=True, cache=False
             )(function)
-        except numba.core.errors.NumbaError as error:
-            raise LawRefused(f"numba cannot compile {self.name}: {error}") from None
+        except Exception as error:  # noqa: BLE001  # numba raises of many kinds
+            what = "" if isinstance(error, numba.core.errors.NumbaError) else type(error).__name__
+            raise LawRefused(
+                f"numba cannot compile {self.name}: {what}{': ' if what else ''}{error}"
+            ) from None
         calls = outside_calls(made.inspect_llvm(), made.native_name)
         if calls:
             raise LawRefused(_explain(self.name, calls))

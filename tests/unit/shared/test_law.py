@@ -120,13 +120,37 @@ def test_division_by_zero_is_a_number_not_an_exception() -> None:
     assert np.isnan(command[2])
 
 
+def divides_integers(state: Any, parameters: Any, inputs: Any, command: Any) -> int:
+    command[0] = int(parameters[0]) // int(parameters[1])
+    command[1] = int(parameters[0]) % int(parameters[1])
+    return 0
+
+
+@pytest.mark.parametrize("numbers", [(10.0, 0.0), (-(2.0**63), -1.0)])
+def test_integers_divide_without_a_trap(numbers: tuple[float, float]) -> None:
+    keeper = control_law(command="position", parameters=2)(divides_integers).compile()
+    inputs, command = ffi.new("struct mxrc_law_input *", {"axes": 2}), ffi.new("double[8]")
+    assert (
+        keeper.raw.step(ffi.new("double[1]"), ffi.new("double[2]", numbers), inputs, command) == 0
+    )
+    assert list(command[0:2]) == [0.0, 0.0]
+
+
 def unknown(state: Any, parameters: Any, inputs: Any, command: Any) -> int:
     return undefined_name  # type: ignore[name-defined,no-any-return]  # noqa: F821
 
 
-def test_what_numba_cannot_compile_is_told() -> None:
-    with pytest.raises(LawRefused, match="numba cannot compile unknown"):
-        control_law(command="position")(unknown).compile()
+def imports(state: Any, parameters: Any, inputs: Any, command: Any) -> int:
+    import math
+
+    command[0] = math.sin(inputs.position[0])
+    return 0
+
+
+@pytest.mark.parametrize("function", [unknown, imports])
+def test_what_numba_cannot_compile_is_told(function: Any) -> None:
+    with pytest.raises(LawRefused, match=f"numba cannot compile {function.__name__}"):
+        control_law(command="position")(function).compile()
 
 
 def test_python_s_error_model_would_be_found_out() -> None:
