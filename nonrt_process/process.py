@@ -7,6 +7,7 @@ is in SAFE_MODE as long as nothing beats, so that the time from exec to the firs
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -45,6 +46,9 @@ PROGRAM: Final = "mxrc-nonrt"
 TURN_S: Final = 0.1
 DRAIN_STOP_S: Final = 5.0
 BEAT_LIMIT_NS: Final = 2_000_000_000
+YOUNG_OBJECTS: Final = 10_000
+"""So many new ones are there when garbage is looked for. Tasks, rows and spans that wait under load
+are no garbage, and going through them again and again held up everything, 0.1 s at a time."""
 
 log = logging.getLogger("nonrt.main")
 log.setLevel(logging.INFO)  # what is said to a person does not depend on the log level
@@ -167,6 +171,7 @@ def _serve(
             inputs,
         )
         app.start(later_modules(config))
+    gc.set_threshold(YOUNG_OBJECTS)
     heart.set_ready(True)
     log.info("ready: instance %s, pid %d", config.instance_name, os.getpid())
     manager.ready()
