@@ -8,12 +8,22 @@ guards, limits, spans and problem documents are those of all: only the way betwe
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from fastapi.routing import APIRoute
 from starlette.types import Scope
 
-DirectHandler = Callable[[Scope, bytes], Awaitable[bytes]]
-"""From a request and its body to the JSON of the answer; raises what any handler may raise."""
+
+class Answer(NamedTuple):
+    """content: JSON. headers: beyond its length and type, names in lower case."""
+
+    content: bytes
+    status: int = 200
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+DirectHandler = Callable[[Scope, bytes], Awaitable[Answer]]
+"""From a request and its body (a GET has none) to the answer; raises what any handler may raise."""
 
 
 class DirectRoute(APIRoute):

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from nonrt_process.api.guards import SAFE_METHODS
 from nonrt_process.api.problems import answer_to
 from nonrt_process.direct_route import DirectRoute
 
@@ -18,7 +19,7 @@ class Direct:
     def __init__(self, app: ASGIApp, routers: Iterable[APIRouter]) -> None:
         self._app = app
         self._routes = {
-            (method, route.path): (route, route.direct(), route.status_code or 200)
+            (method, route.path): (route, route.direct())
             for router in routers
             for route in router.routes
             if isinstance(route, DirectRoute)
@@ -30,14 +31,14 @@ class Direct:
         if not found:
             await self._app(scope, receive, send)
             return
-        route, handler, status = found
+        route, handler = found
         scope["route"] = route
-        body = await _read(receive)
+        body = b"" if scope["method"] in SAFE_METHODS else await _read(receive)
         if body is None:  # too slow, or gone: nobody reads this answer
             await Response(status_code=400)(scope, receive, send)
             return
         try:
-            content = await handler(scope, body)
+            content, status, more = await handler(scope, body)
         except Exception as error:
             answer = answer_to(error, scope["method"], scope["path"])
             await answer(scope, receive, send)
@@ -45,7 +46,7 @@ class Direct:
                 raise
             return
         length = str(len(content)).encode()
-        headers = [(b"content-length", length), (b"content-type", b"application/json")]
+        headers = [(b"content-length", length), (b"content-type", b"application/json"), *more]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.types import Scope
 
 from nonrt_process.arrivals import arrival
-from nonrt_process.direct_route import DirectHandler, DirectRoute
+from nonrt_process.direct_route import Answer, DirectHandler, DirectRoute
 from nonrt_process.interfaces import Accepted, TaskMode, TaskStatus, current_trace
 from nonrt_process.tasks.service import Tasks
 from shared.config.models.names import TaskId
@@ -167,8 +167,9 @@ def make_router(tasks: Tasks) -> APIRouter:
         """A start is what a client does most."""
 
         def direct(self) -> DirectHandler:
-            async def handle(scope: Scope, body: bytes) -> bytes:
-                return orjson.dumps(await accept(_parse(body), scope, _key(scope)))
+            async def handle(scope: Scope, body: bytes) -> Answer:
+                accepted = await accept(_parse(body), scope, _key(scope))
+                return Answer(orjson.dumps(accepted), status.HTTP_202_ACCEPTED)
 
             return handle
 
