@@ -1,6 +1,6 @@
 """Waiting in the event loop for what another thread finishes, many at a time.
 
-asyncio.wrap_future wakes the loop for each future, with a write to a pipe, in the thread that ends
+asyncio's own way wakes the loop for each of them, with a write to a pipe, in the thread that ends
 it. What ends together, as the rows of one commit do, wakes the loop here once.
 """
 
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
+
+from nonrt_process.outcome import Outcome
 
 T = TypeVar("T")
 
@@ -21,10 +22,10 @@ class _Arrivals:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._ended: deque[tuple[Future[Any], asyncio.Future[Any]]] = deque()
+        self._ended: deque[tuple[Outcome[Any], asyncio.Future[Any]]] = deque()
         self._woken = False
 
-    def put(self, ended: Future[Any], waiting: asyncio.Future[Any]) -> None:
+    def put(self, ended: Outcome[Any], waiting: asyncio.Future[Any]) -> None:
         # Appended before the flag is read, as `_take` clears it before it looks: nothing is left.
         self._ended.append((ended, waiting))
         if not self._woken:
@@ -48,15 +49,15 @@ class _Arrivals:
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Arrivals] = WeakKeyDictionary()
 
 
-async def arrival(future: Future[T]) -> T:
-    """Result of a future that another thread ends; not cancelled with the task that waits."""
-    if future.done():
-        return future.result()
+async def arrival(outcome: Outcome[T]) -> T:
+    """What another thread ends; it is not cancelled with the task that waits."""
+    if outcome.done():
+        return outcome.result()
     loop = asyncio.get_running_loop()
     arrivals = _of_loop.get(loop)
     if arrivals is None:
         arrivals = _of_loop[loop] = _Arrivals(loop)
     waiting: asyncio.Future[T] = loop.create_future()
     put = arrivals.put
-    future.add_done_callback(lambda ended: put(ended, waiting))
+    outcome.add_done_callback(lambda ended: put(ended, waiting))
     return await waiting

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from shared.trace_context import TraceContext
 
 POLL_S = 0.002
+ALIVE_NS = 10_000_000
+"""An RT process that was alive so short a time ago is not looked for again: it costs system calls,
+and may end just after a look as well."""
 _EVENTS_PER_LOOK = 4096
 
 
@@ -57,6 +60,8 @@ class RtCommandPort:
         self._context = context
         self._lock = threading.Lock()
         self._producer: _Producer | None = None
+        self._seen_alive: Segment | None = None
+        self._seen_ns = 0
 
     def send_task(
         self,
@@ -166,10 +171,14 @@ class RtCommandPort:
         segment = self._context.segment
         if segment is None:
             raise RtAbsent("the RT process does not run: start mxrc-rt")
+        now_ns = self._context.clock.monotonic_ns()
+        if segment is self._seen_alive and now_ns - self._seen_ns < ALIVE_NS:
+            return segment
         primary = segment.primary()
         if primary is not None:
             member = segment.member_struct(primary)
             if process_alive(int(member.pid), int(member.process_start)):
+                self._seen_alive, self._seen_ns = segment, now_ns
                 return segment
         raise RtAbsent("no RT process is alive that could take the command: start mxrc-rt")
 

@@ -7,7 +7,6 @@ A Protocol here is a service name too: `context.provide(TaskService, service)`,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
     from starlette.requests import Request
 
+    from nonrt_process.outcome import Outcome
     from nonrt_process.plugins import Plugin
     from shared.config.models.numa_binding import MemoryPolicy
     from shared.datastore import Key
@@ -270,7 +270,7 @@ class TaskService(Protocol):
         trace: TraceContext,
         *,
         key: str | None = None,
-    ) -> Future[Accepted]:
+    ) -> Outcome[Accepted]:
         """Ends once the task is on disk; a second request with the same key gets the same answer.
 
         Raises, or ends with: UnknownDefinition, DuplicateActive, InvalidTask, KeyUsed, QueueFull,

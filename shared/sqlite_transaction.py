@@ -41,6 +41,13 @@ def run_jobs(
     connection: sqlite3.Connection, jobs: list[Job[Any]]
 ) -> list[tuple[Any, Exception | None]]:
     """All jobs in one transaction; raises sqlite3.Error when none of them was kept."""
+    if len(jobs) == 1:  # nobody to be kept apart from
+        try:
+            return [(transaction(connection, jobs[0]), None)]
+        except Exception as error:
+            if is_fatal(error):
+                raise
+            return [(None, error)]
     outcomes: list[tuple[Any, Exception | None]] = []
 
     def body(connection: sqlite3.Connection) -> None:

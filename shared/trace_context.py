@@ -25,7 +25,7 @@ _LONG_MEMBER: Final = 128
 MAX_BAGGAGE_MEMBERS: Final = 64
 MAX_BAGGAGE_BYTES: Final = 8192
 _MAX_HEADER: Final = 16_384
-_POOL_BYTES: Final = 512
+_POOL_BYTES: Final = 8192
 
 ALWAYS: Final = 1 << 64
 """Sampling threshold of rate 1: above every 64-bit value, so it needs 65 bits."""
@@ -110,13 +110,15 @@ def generate_span_id() -> bytes:
 class _Pool(threading.local):
     """Random bytes of the kernel, fetched for many ids at once: each call gives the GIL away."""
 
-    left = b""
+    fetched = b""
+    taken = 0
 
     def take(self, size: int) -> bytes:
-        if len(self.left) < size:
-            self.left = os.urandom(_POOL_BYTES)
-        value, self.left = self.left[:size], self.left[size:]
-        return value
+        begin = self.taken
+        if len(self.fetched) - begin < size:
+            self.fetched, begin = os.urandom(_POOL_BYTES), 0
+        self.taken = begin + size
+        return self.fetched[begin : self.taken]
 
 
 _pool = _Pool()
@@ -230,6 +232,8 @@ def format_tracestate(tracestate: Tracestate, limit: int = MAX_TRACESTATE_CHARAC
 
     Beyond it members of more than 128 characters go first, then those at the end.
     """
+    if not tracestate:
+        return ""
     members = [f"{key}={value}" for key, value in tracestate]
 
     def too_long() -> bool:

@@ -1,7 +1,6 @@
 """Rows of new executions on their way into the journal: those that wait together go in together.
 
-Each statement of SQLite gives the interpreter's lock away and has to get it back, which under load
-takes far longer than the statement. So the rows of a commit are written by few statements.
+They are written by few statements: see chunks.
 """
 
 from __future__ import annotations
@@ -10,13 +9,12 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
+from nonrt_process.outcome import Outcome
+from nonrt_process.tasks.chunks import SIZES, chunks
 from shared.sqlite_store import SqliteStore
 from shared.sqlite_transaction import is_fatal
-
-_CHUNKS: Final = (32, 16, 8, 4, 2, 1)
-"""Rows of one statement; 32 of 17 values stay below the 999 that an old SQLite allows."""
 
 
 class Row(NamedTuple):
@@ -32,7 +30,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
-        self.futures: list[Future[None]] = []
+        self.outcomes: list[Outcome[None]] = []
         self.closed = False
 
 
@@ -43,27 +41,27 @@ class Acceptances:
         self._store = store
         marks = f"({', '.join('?' * len(columns))})"
         begin = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608
-        self._insert = {count: begin + ", ".join([marks] * count) for count in _CHUNKS}
+        self._insert = {count: begin + ", ".join([marks] * count) for count in SIZES}
         self._lock = threading.Lock()
         self._open = _Batch()
         self._open.closed = True
 
-    def add(self, row: Row) -> Future[None]:
+    def add(self, row: Row) -> Outcome[None]:
         """Ends when the row is on disk.
 
         sqlite3.IntegrityError: it is in conflict with another one. StoreError: see SqliteStore.
         """
-        future: Future[None] = Future()
+        outcome: Outcome[None] = Outcome()
         with self._lock:
             batch = self._open
             fresh = batch.closed
             if fresh:
                 batch = self._open = _Batch()
             batch.rows.append(row)
-            batch.futures.append(future)
+            batch.outcomes.append(outcome)
         if fresh:
             self._submit(batch)
-        return future
+        return outcome
 
     def _submit(self, batch: _Batch) -> None:
         try:
@@ -83,15 +81,12 @@ class Acceptances:
         for digest, document in {row.digest: row.document for row in batch.rows}.items():
             connection.execute("INSERT OR IGNORE INTO definition VALUES (?, ?)", (digest, document))
         failures: list[Exception | None] = []
-        done = 0
-        for size in _CHUNKS:
-            while len(batch.rows) - done >= size:
-                failures += self._write_rows(connection, batch.rows[done : done + size])
-                done += size
+        for rows in chunks(batch.rows):
+            failures += self._write_rows(connection, rows)
         return failures
 
     def _write_rows(
-        self, connection: sqlite3.Connection, rows: list[Row]
+        self, connection: sqlite3.Connection, rows: Sequence[Row]
     ) -> list[Exception | None]:
         """Why each was refused, None where it was not. A statement that fails changes nothing."""
         try:
@@ -108,9 +103,9 @@ class Acceptances:
     def _end(self, batch: _Batch, done: Future[list[Exception | None]]) -> None:
         self._close(batch)
         error = done.exception()
-        failures = [error] * len(batch.futures) if error is not None else done.result()
-        for future, failure in zip(batch.futures, failures, strict=True):
+        failures = [error] * len(batch.outcomes) if error is not None else done.result()
+        for outcome, failure in zip(batch.outcomes, failures, strict=True):
             if failure is None:
-                future.set_result(None)
+                outcome.set_result(None)
             else:
-                future.set_exception(failure)
+                outcome.set_exception(failure)

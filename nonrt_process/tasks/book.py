@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from nonrt_process.interfaces import DuplicateActive, QueueFull, TaskStatus
-from nonrt_process.tasks.execution import FINAL, STATUSES, Execution
+from nonrt_process.interfaces import DuplicateActive, QueueFull
+from nonrt_process.tasks.execution import FINAL, STATUSES, Execution, Transition
 from shared.core import lib
 
 MAX_IN_FLIGHT: Final = int(lib.MXRC_TASKS)
@@ -184,23 +184,23 @@ class Book:
 
     # ---- status --------------------------------------------------------------------------------
 
-    def change(self, execution_id: int, status: TaskStatus, time_ns: int) -> Execution | None:
-        """A change that is durable now; returns the execution if it was active."""
+    def change(self, changes: Iterable[Transition]) -> None:
+        """Changes that are durable now; of executions that are not active they are nothing."""
         with self._changed:
-            execution = self._by_id.get(execution_id)
-            if execution is None or execution.status == status:
-                return execution
-            self._counts[execution.status] -= 1
-            self._counts[status] += 1
-            execution.status = status
-            if status in FINAL:
-                del self._by_id[execution_id]
-                self._by_task.pop(execution.task_id, None)
-                self._in_flight.pop(execution_id, None)
-            else:
-                execution.started_ns = time_ns
+            for one in changes:
+                execution = self._by_id.get(one.execution_id)
+                if execution is None or execution.status == one.status:
+                    continue
+                self._counts[execution.status] -= 1
+                self._counts[one.status] += 1
+                execution.status = one.status
+                if one.status in FINAL:
+                    del self._by_id[one.execution_id]
+                    self._by_task.pop(execution.task_id, None)
+                    self._in_flight.pop(one.execution_id, None)
+                else:
+                    execution.started_ns = one.time_ns
             self._changed.notify_all()
-            return execution
 
     def ask_cancel(self, task_id: str) -> tuple[Execution | None, bool]:
         """The active execution of a task id, and whether it is cancelled by not being sent."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from nonrt_process.interfaces import TaskMode, TaskStatus
+from nonrt_process.outcome import Outcome
 from shared.trace_context import TraceContext
 
 FINAL: Final[frozenset[TaskStatus]] = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
@@ -51,7 +51,7 @@ class Execution:
     command: int | None = None
     key: str | None = None
     durable: bool = False
-    written: Future[None] = field(default_factory=Future)
+    written: Outcome[None] = field(default_factory=Outcome)
 
     @property
     def order(self) -> tuple[int, int]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from nonrt_process.interfaces import TaskStatus
+from nonrt_process.outcome import Outcome
 from nonrt_process.tasks.acceptances import Acceptances, Row
-from nonrt_process.tasks.execution import FINAL, STATUSES, Execution, Transition
+from nonrt_process.tasks.changes import apply_changes
+from nonrt_process.tasks.execution import STATUSES, Execution, Transition
 from shared.clock import Clock
 from shared.sqlite_store import Schema, SqliteStore
 from shared.trace_context import TraceContext
@@ -24,6 +25,8 @@ from shared.trace_context import TraceContext
 KEEP_NS: Final = 30 * 24 * 3600 * 1_000_000_000
 QUOTA_BYTES: Final = 512 << 20
 _SHRINK_ROWS: Final = 1000
+_DOCUMENTS: Final = 256
+"""Definitions kept in memory: a digest says all of what it stands for."""
 _ACTIVE: Final = "status IN ('PENDING', 'RUNNING')"
 
 _BY_KEY: Final = (
@@ -90,11 +93,12 @@ class Journal:
         self._clock = clock
         self._forgotten = forgotten
         self.store: Final = SqliteStore(path, SCHEMA, quota_bytes=QUOTA_BYTES, retain=self._retain)
+        self._documents: dict[str, str] = {}
         self._acceptances = Acceptances(self.store, "execution", _COLUMNS[:17])
 
     # ---- writing -------------------------------------------------------------------------------
 
-    def accept(self, execution: Execution, document: str) -> Future[None]:
+    def accept(self, execution: Execution, document: str) -> Outcome[None]:
         """Ends when the execution is on disk.
 
         sqlite3.IntegrityError: its task id is active, or its key was used before.
@@ -126,10 +130,7 @@ class Journal:
         if not transitions:
             return []
 
-        def job(connection: sqlite3.Connection) -> list[Transition]:
-            return [one for one in transitions if _apply(connection, one)]
-
-        return self.store.write(job)
+        return self.store.write(lambda connection: apply_changes(connection, transitions))
 
     def request_cancel(self, execution_id: int) -> None:
         """Remember that the end was asked for."""
@@ -179,11 +180,18 @@ class Journal:
 
     def document(self, digest: str) -> str | None:
         """Definition by digest, as JSON."""
+        kept = self._documents.get(digest)
+        if kept is not None:
+            return kept
         with self.store.read() as connection:
             row = connection.execute(
                 "SELECT document FROM definition WHERE digest = ?", (digest,)
             ).fetchone()
-        return None if row is None else str(row[0])
+        if row is None:
+            return None
+        if len(self._documents) >= _DOCUMENTS:
+            self._documents.clear()
+        return self._documents.setdefault(digest, str(row[0]))
 
     def carried(self, execution_id: int) -> tuple[str, str]:
         """tracestate and baggage of the request; empty when there is no such execution."""
@@ -224,20 +232,6 @@ class Journal:
             ).fetchall()
             connection.execute("COMMIT")
         return [dict(zip(_COLUMNS, row, strict=True)) for row in rows], int(total)
-
-
-def _apply(connection: sqlite3.Connection, change: Transition) -> bool:
-    from_statuses = ("PENDING", "RUNNING") if change.status in FINAL else ("PENDING",)
-    marks = ", ".join("?" * len(from_statuses))
-    if change.status in FINAL:
-        assignment = "status = ?, ended_ns = ?, error = ?, step = ?"
-        values: Iterable[Any] = (change.status, change.time_ns, change.error, change.step)
-    else:
-        assignment = "status = ?, started_ns = ?, generation = ?"
-        values = (change.status, change.time_ns, change.generation)
-    query = f"UPDATE execution SET {assignment} WHERE execution_id = ? AND status IN ({marks})"  # noqa: S608
-    done = connection.execute(query, (*values, change.execution_id, *from_statuses))
-    return done.rowcount == 1
 
 
 def _execution(row: dict[str, Any]) -> Execution:

@@ -7,7 +7,6 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import Future
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from nonrt_process.interfaces import (
     TaskStatus,
     UnknownTask,
 )
+from nonrt_process.outcome import Outcome
 from nonrt_process.tasks import definitions
 from nonrt_process.tasks.added import AddedDefinitions
 from nonrt_process.tasks.book import Book
@@ -40,6 +40,7 @@ RT_ABSENT_NS: Final = 5_000_000_000
 """A restart takes less; tasks are accepted during one."""
 MAX_RETRY_AFTER_S: Final = 60
 _RATE_WINDOW: Final = 64
+_SHUTDOWN: Final = int(RtState.SHUTDOWN)
 
 
 class Tasks:
@@ -73,7 +74,7 @@ class Tasks:
         tracestate: str = "",
         baggage: str = "",
         key: str | None = None,
-    ) -> Future[Accepted]:
+    ) -> Outcome[Accepted]:
         """Ends once the task is on disk. key: a second request with it starts nothing more."""
         self._refuse_unless_primary()
         config = self._added.merged() if self._added else self._context.config.current
@@ -99,7 +100,7 @@ class Tasks:
             baggage=baggage,
             key=key,
         )
-        accepted: Future[Accepted] = Future()
+        accepted: Outcome[Accepted] = Outcome()
         if key is not None and (row := self._journal.by_key(key)) is not None:
             accepted.set_result(_accepted_before(execution, row))
             return accepted
@@ -115,7 +116,7 @@ class Tasks:
                 written.add_done_callback(lambda done: self._written(execution, done))
         return accepted
 
-    def _written(self, execution: Execution, done: Future[None]) -> None:
+    def _written(self, execution: Execution, done: Outcome[None]) -> None:
         """In the thread that writes: whether anybody still waits for the answer or not."""
         error = done.exception()
         if error is None:
@@ -126,11 +127,9 @@ class Tasks:
             execution.written.set_exception(error)
 
     def _answer(
-        self, accepted: Future[Accepted], asked: Execution, kept: Execution, done: Future[None]
+        self, accepted: Outcome[Accepted], asked: Execution, kept: Execution, done: Outcome[None]
     ) -> None:
         """`kept` was written, or not; it is another one than `asked` when that one is a retry."""
-        if accepted.cancelled():
-            return
         error = done.exception()
         try:
             if isinstance(error, sqlite3.IntegrityError):
@@ -158,7 +157,7 @@ class Tasks:
         if segment.primary() is None:
             raise NotPrimary("no RT process is PRIMARY yet: try again")
         status = segment.rt_status
-        if int(status.state) == RtState.SHUTDOWN:
+        if int(status.state) == _SHUTDOWN:
             raise NotPrimary("the RT process was stopped: start mxrc-rt")
         age = self._context.clock.monotonic_ns() - int(status.heartbeat_ns)
         if age > RT_ABSENT_NS:
@@ -175,10 +174,10 @@ class Tasks:
 
     def settle(self, transitions: list[Transition]) -> None:
         """Make changes of status durable, then known. Raises StoreError."""
-        for one in self._journal.apply(transitions):
-            execution = self._book.change(one.execution_id, one.status, one.time_ns)
-            if one.status in FINAL and execution is not None:
-                self._ends.append(one.time_ns)
+        applied = self._journal.apply(transitions)
+        if applied:
+            self._book.change(applied)
+            self._ends.extend(one.time_ns for one in applied if one.status in FINAL)
 
     # ---- telling -------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nonrt_process.batch import Batch
 from nonrt_process.consumer import Consumer, NotYet
@@ -57,6 +57,24 @@ _STATUS: Final[dict[int, TaskStatus]] = {
     RtTaskStatus.CANCELLED: "CANCELLED",
     RtTaskStatus.TIMEOUT: "FAILED",
 }
+# As plain numbers: the name of a member is looked up in Python each time, for every event.
+_TASK: Final = int(EventKind.TASK)
+_REPLY: Final = int(EventKind.REPLY)
+_OK: Final = int(Result.OK)
+
+
+class _Event(NamedTuple):
+    """The fields of a record that are read here. time_ns: realtime."""
+
+    time_ns: int
+    kind: int
+    code: int
+    error_code: int
+    execution_id: int
+    reply_to: int
+    step: int
+
+
 LOST: Final = "outcome unknown: the events of its end were overwritten before they were read"
 
 
@@ -178,20 +196,21 @@ class TaskEvents(Consumer):
     def on_batch(self, batch: Batch) -> None:
         self._lost_events = self._lost_events or batch.lost_events > 0
         kinds = batch.events["kind"]
-        events = batch.events[(kinds == EventKind.TASK) | (kinds == EventKind.REPLY)]
+        events = batch.events[(kinds == _TASK) | (kinds == _REPLY)]
         if not len(events):
             return
         self._happened_ns = self._clock.monotonic_ns()
         assert self._anchors is not None, "attached before the first batch"
         times = self._anchors.realtime_array(events["time_ns"]).tolist()
+        columns = [events[name].tolist() for name in _Event._fields[1:]]
         changes: list[Transition] = []
         waiting: list[int] = []
         with self._sending:  # the numbers of all commands that were answered are known now
-            for time_ns, event in zip(times, events, strict=True):
-                if event["kind"] == EventKind.TASK:
-                    change = _transition(event, time_ns, batch.generation)
+            for one in map(_Event._make, zip(times, *columns, strict=True)):
+                if one.kind == _TASK:
+                    change = _transition(one, batch.generation)
                 else:
-                    change = self._refusal(event, time_ns, waiting)
+                    change = self._refusal(one, waiting)
                 if change is not None:
                     changes.append(change)
         try:
@@ -201,26 +220,24 @@ class TaskEvents(Consumer):
         for execution_id in waiting:
             self._book.put_back(execution_id)
 
-    def _refusal(self, event: Any, time_ns: int, waiting: list[int]) -> Transition | None:
+    def _refusal(self, event: _Event, waiting: list[int]) -> Transition | None:
         """What a reply means for the execution that was to be started; None: nothing."""
-        result = int(event["code"])
-        execution = self._book.get(int(event["execution_id"]))
-        if result == Result.OK or execution is None:
+        if event.code == _OK:
             return None
-        if execution.command != int(event["reply_to"]):
+        execution = self._book.get(event.execution_id)
+        if execution is None or execution.command != event.reply_to:
             return None  # to a cancellation, or to an earlier attempt
         if execution.cancel_requested:
-            return Transition(execution.execution_id, "CANCELLED", time_ns)
-        if result in WAITS_FOR:
+            return Transition(execution.execution_id, "CANCELLED", event.time_ns)
+        if event.code in WAITS_FOR:
             waiting.append(execution.execution_id)
             return None
-        step = int(event["step"])
         return Transition(
             execution.execution_id,
             "FAILED",
-            time_ns,
-            error=f"refused by RT: {name_of(Result, result)}",
-            step=step if step < 0xFFFFFFFF else None,
+            event.time_ns,
+            error=f"refused by RT: {name_of(Result, event.code)}",
+            step=event.step if event.step < 0xFFFFFFFF else None,
         )
 
     # ---- what was missed -----------------------------------------------------------------------
@@ -297,19 +314,18 @@ def _is_shut_down(segment: Segment) -> bool:
     return int(segment.rt_status.state) == RtState.SHUTDOWN
 
 
-def _transition(event: Any, time_ns: int, generation: int) -> Transition | None:
-    status = _STATUS.get(int(event["code"]))
+def _transition(event: _Event, generation: int) -> Transition | None:
+    status = _STATUS.get(event.code)
     if status is None:
         return None
-    error = int(event["error_code"])
     failed = status == "FAILED"
     return Transition(
-        int(event["execution_id"]),
+        event.execution_id,
         status,
-        time_ns,
+        event.time_ns,
         generation=generation,
-        error=name_of(Result, error) if failed and error else None,
-        step=int(event["step"]) if status in ("FAILED", "CANCELLED") else None,
+        error=name_of(Result, event.error_code) if failed and event.error_code else None,
+        step=event.step if status in ("FAILED", "CANCELLED") else None,
     )
 
 

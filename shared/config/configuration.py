@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +70,19 @@ class Config:
         own = self.tasks.get(task_id)
         if own is not None and own.id is not None:
             return own
-        matches = [
-            definition
-            for definition in self.tasks.values()
-            if definition.pattern is not None and fnmatchcase(task_id, definition.pattern)
+        for matches, definition in self._patterns:
+            if matches(task_id):
+                return definition
+        return None
+
+    @cached_property
+    def _patterns(self) -> list[tuple[Callable[[str], object], TaskDefinition]]:
+        """Those with a pattern, the most specific first; a start of a task asks for them."""
+        found = [one for one in self.tasks.values() if one.pattern is not None]
+        return [
+            (re.compile(translate(one.pattern or "")).match, one)
+            for one in sorted(found, key=_specificity)
         ]
-        return min(matches, key=_specificity, default=None)
 
 
 def _specificity(definition: TaskDefinition) -> tuple[int, str]:

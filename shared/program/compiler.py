@@ -8,7 +8,7 @@ checks it again, and runs the copy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.axes import axis_configs
@@ -99,7 +99,7 @@ def renamed(program: Program, task_id: str) -> Program:
     slot.program.task_id = from_text(task_id, _TEXT_BYTES)
     slot.program.crc = lib.mxrc_program_checksum(slot)
     data = bytes(ffi.buffer(slot, len(program.data)))
-    return replace(program, data=data, crc=int(slot.program.crc))
+    return Program(data, int(slot.program.crc), program.op_count, program.axes)
 
 
 def check_name(task_id: str) -> None:

@@ -1,19 +1,19 @@
-"""Futures of other threads, awaited in a loop."""
+"""Outcomes of other threads, awaited in a loop."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import Future
 
 import pytest
 
 from nonrt_process.arrivals import arrival
+from nonrt_process.outcome import Outcome
 
 
 def test_all_that_end_arrive_whoever_ends_them() -> None:
     """Four threads end a thousand futures each while the loop takes them: none is left waiting."""
-    futures: list[Future[int]] = [Future() for _ in range(4000)]
+    futures: list[Outcome[int]] = [Outcome() for _ in range(4000)]
 
     def end(first: int) -> None:
         for number in range(first, len(futures), 4):
@@ -45,7 +45,7 @@ def test_what_ends_together_wakes_the_loop_once(monkeypatch: pytest.MonkeyPatch)
             return wake(*arguments)  # type: ignore[arg-type]
 
         monkeypatch.setattr(loop, "call_soon_threadsafe", count)
-        futures: list[Future[None]] = [Future() for _ in range(32)]
+        futures: list[Outcome[None]] = [Outcome() for _ in range(32)]
         waiting = [asyncio.ensure_future(arrival(one)) for one in futures]
         await asyncio.sleep(0)
         for one in futures:
@@ -58,8 +58,8 @@ def test_what_ends_together_wakes_the_loop_once(monkeypatch: pytest.MonkeyPatch)
 
 def test_errors_arrive_and_a_task_that_was_cancelled_is_left_alone() -> None:
     async def main() -> None:
-        failing: Future[None] = Future()
-        given_up: Future[None] = Future()
+        failing: Outcome[None] = Outcome()
+        given_up: Outcome[None] = Outcome()
         waiting = asyncio.ensure_future(arrival(failing))
         cancelled = asyncio.ensure_future(arrival(given_up))
         await asyncio.sleep(0)
@@ -70,7 +70,7 @@ def test_errors_arrive_and_a_task_that_was_cancelled_is_left_alone() -> None:
             await waiting
         with pytest.raises(asyncio.CancelledError):
             await cancelled
-        ended: Future[int] = Future()
+        ended: Outcome[int] = Outcome()
         ended.set_result(7)
         assert await arrival(ended) == 7
 

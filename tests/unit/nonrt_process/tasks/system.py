@@ -6,7 +6,6 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 from nonrt_process.commands import RtCommandPort
 from nonrt_process.interfaces import Accepted, CommandPort, TaskMode
+from nonrt_process.outcome import Outcome
 from nonrt_process.pump import Pump
 from nonrt_process.tasks.book import Book
 from nonrt_process.tasks.dispatcher import Dispatcher
@@ -210,7 +210,7 @@ class System:
     def start(self, task_id: str, mode: TaskMode = "once", **more: Any) -> Accepted:
         return self.begin(task_id, mode, **more).result(60)
 
-    def begin(self, task_id: str, mode: TaskMode = "once", **more: Any) -> Future[Accepted]:
+    def begin(self, task_id: str, mode: TaskMode = "once", **more: Any) -> Outcome[Accepted]:
         trace = TraceContext(generate_trace_id(), generate_span_id(), 1)
         more.setdefault("definition", None)
         more.setdefault("parameters", {})

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nonrt_process.outcome import Outcome
 from nonrt_process.tasks.acceptances import Acceptances, Row
 from shared.sqlite_store import Schema, SqliteStore, StoreClosedError
 
@@ -43,7 +44,7 @@ class Kept:
     def go_on(self) -> None:
         self._go.set()
 
-    def add(self, number: Any, name: str, digest: str = "d") -> Future[None]:
+    def add(self, number: Any, name: str, digest: str = "d") -> Outcome[None]:
         return self.rows.add(Row(digest, f"document {digest}", (number, name)))
 
     def query(self, sql: str) -> list[Any]:
@@ -108,7 +109,7 @@ def test_an_error_of_the_file_is_everybodys(kept: Kept) -> None:
 
 
 def test_many_threads(kept: Kept) -> None:
-    outcomes: list[Future[None]] = []
+    outcomes: list[Outcome[None]] = []
     threads = [
         threading.Thread(
             target=lambda first=first: outcomes.extend(
