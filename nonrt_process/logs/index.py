@@ -16,17 +16,19 @@ import logging
 import os
 import sqlite3
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
+from itertools import chain, repeat
 from itertools import count as count_from
-from itertools import repeat
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from nonrt_process.chunks import chunks
 from nonrt_process.interfaces import HEALTHY, Finding, HealthStatus, InvalidSetting, ProcessName
 from nonrt_process.logs import ecs
 from shared.clock import Clock
@@ -318,10 +320,8 @@ class _Rows:
         parts = _parts(connection)
         first = max(int(newest) + 1, parts[-1] << PART_BITS if parts else 1)
         count = len(self.times)
-        connection.executemany(
-            "INSERT INTO line (id, time, file, place, size) VALUES (?, ?, ?, ?, ?)",
-            zip(count_from(first), self.times, repeat(self._number), self._places, self._sizes),
-        )
+        columns = (self.times, repeat(self._number), self._places, self._sizes)
+        _insert(connection, "line (id, time, file, place, size)", zip(count_from(first), *columns))
         begun = 0
         while begun < count:
             part = (first + begun) >> PART_BITS
@@ -330,12 +330,18 @@ class _Rows:
                 f"CREATE VIRTUAL TABLE IF NOT EXISTS words_{part} "
                 "USING fts5 (text, content='', columnsize=0)"
             )
-            connection.executemany(
-                f"INSERT INTO words_{part} (rowid, text) VALUES (?, ?)",  # noqa: S608  a number
-                zip(count_from(first + begun), self._texts[begun:end]),
-            )
+            words = zip(count_from(first + begun), self._texts[begun:end])
+            _insert(connection, f"words_{part} (rowid, text)", words)
             begun = end
         connection.execute("UPDATE file SET done = ? WHERE id = ?", (self._done, self._number))
+
+
+def _insert(connection: sqlite3.Connection, into: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """into: table and columns, our own words."""
+    for some in chunks(list(rows)):
+        marks = f"({', '.join('?' * len(some[0]))})"
+        query = f"INSERT INTO {into} VALUES {', '.join([marks] * len(some))}"  # noqa: S608
+        connection.execute(query, list(chain.from_iterable(some)))
 
 
 def _parts(connection: sqlite3.Connection) -> list[int]:

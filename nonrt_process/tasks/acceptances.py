@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
+from nonrt_process.chunks import SIZES, chunks
 from nonrt_process.outcome import Outcome
-from nonrt_process.tasks.chunks import SIZES, chunks
 from shared.sqlite_store import SqliteStore
 from shared.sqlite_transaction import is_fatal
 

@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
+from nonrt_process.chunks import SIZES, chunks
 from nonrt_process.interfaces import TaskStatus
-from nonrt_process.tasks.chunks import SIZES, chunks
 from nonrt_process.tasks.execution import FINAL, Transition, may_change
 
 _COLUMNS: Final = ("status", "started_ns", "generation", "ended_ns", "error", "step")

@@ -7,9 +7,11 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from nonrt_process.chunks import SIZES, chunks
 from nonrt_process.traces.cycle_spans import NAME as CYCLE
 from nonrt_process.traces.governor import CpuCost
 from nonrt_process.traces.otlp import Finished, Origin, resource_spans
@@ -54,8 +56,11 @@ SCHEMA: Final = Schema(
     ) WITHOUT ROWID;
     """,
 )
-_TRACE: Final = """
-    INSERT INTO trace VALUES (?, ?, ?, ?, ?, ?, ?)
+_SPANS: Final = {
+    count: "INSERT OR IGNORE INTO span VALUES " + ", ".join(["(?, ?, ?, ?)"] * count)  # noqa: S608
+    for count in SIZES
+}
+_UPSERT: Final = """
     ON CONFLICT (trace_id) DO UPDATE SET
         root = CASE WHEN excluded.start_ns < start_ns THEN excluded.root ELSE root END,
         start_ns = min(start_ns, excluded.start_ns),
@@ -63,6 +68,12 @@ _TRACE: Final = """
         task_id = CASE WHEN excluded.task_id = '' THEN task_id ELSE excluded.task_id END,
         error = CASE WHEN error = '' THEN excluded.error ELSE error END
 """
+_TRACES: Final = {
+    count: "INSERT INTO trace VALUES "  # noqa: S608
+    + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * count)
+    + _UPSERT
+    for count in SIZES
+}
 
 
 class Summary(NamedTuple):
@@ -228,14 +239,14 @@ def _insert(connection: sqlite3.Connection, spans: Sequence[Finished]) -> None:
             "SELECT origin FROM origin WHERE resource = ? AND scope = ?", values
         ).fetchone()
         numbers[origin] = row[0]
-    connection.executemany(
-        "INSERT OR IGNORE INTO span VALUES (?, ?, ?, ?)",
-        [(one.trace_id, one.span_id, numbers[one.origin], one.element) for one in spans],
-    )
+    for some in chunks(spans):
+        rows = ((one.trace_id, one.span_id, numbers[one.origin], one.element) for one in some)
+        connection.execute(_SPANS[len(some)], list(chain.from_iterable(rows)))
     traces: dict[bytes, list[Finished]] = {}
     for one in spans:
         traces.setdefault(one.trace_id, []).append(one)
-    connection.executemany(_TRACE, [_summary(trace_id, of) for trace_id, of in traces.items()])
+    for few in chunks([_summary(trace_id, of) for trace_id, of in traces.items()]):
+        connection.execute(_TRACES[len(few)], list(chain.from_iterable(few)))
 
 
 def _summary(trace_id: bytes, spans: list[Finished]) -> tuple[Any, ...]:

@@ -107,9 +107,7 @@ class RtSpans(Consumer):
         orphans, self._orphans = self._orphans, None
         if orphans is not None and orphans.generation != segment.generation:
             # Nobody will go on with them: a successor would have, in the same segment.
-            if self._archive is not None:
-                self._archive.add(orphans.finished)
-            self._keep(orphans.request, len(orphans.finished))
+            self._keep(orphans.request, orphans.finished, len(orphans.finished))
             self._statistics.count_closed(len(orphans.finished))
         self._newest = self._newest[:0]
         if self._bottlenecks is not None:
@@ -133,12 +131,14 @@ class RtSpans(Consumer):
             self._mark.move(batch)
             return
         with self._cost.measured():
-            request = self._encode(spans) if len(spans) else b""
+            request, finished = self._encoded(spans) if len(spans) else (b"", [])
             if len(cycles):
-                request += self._encode_cycles(cycles)
+                more, ended = self._encode_cycles(cycles)
+                request, finished = request + more, finished + ended
                 self._statistics.count_operation(cycle_spans.NAME, len(cycles))
             self._mark.move(batch)
-            self._keep(request, len(spans) + len(cycles))
+            # Those of requests come along: a trace is written once, not once for each side.
+            self._keep(request, finished, len(spans) + len(cycles))
             self._newest = np.concatenate([self._newest, spans["span_id"]])[-REMEMBERED:]
             if self._bottlenecks is not None:
                 self._bottlenecks.observe_rt(spans, self._names.resolve)
@@ -152,17 +152,21 @@ class RtSpans(Consumer):
 
     def flush(self) -> None:
         """Take what is in the inbox into the spool."""
-        own = self._inbox.take_all()
-        if own:
+        if len(self._inbox):
             with self._cost.measured():
-                if self._archive is not None:
-                    self._archive.add(own)
-                self._keep(otlp.request(own), len(own))
-                if self._bottlenecks is not None:
-                    self._bottlenecks.observe_own(own)
+                self._keep(b"", [], 0)
 
-    def _keep(self, request: bytes, spans: int) -> None:
-        self._spool.append(request, spans, self._mark.pack())
+    def _keep(self, request: bytes, finished: list[otlp.Finished], spans: int) -> None:
+        """Into archive and spool: a request with so many spans, and what is in the inbox.
+
+        finished: those of the request, for the archive.
+        """
+        own = self._inbox.take_all()
+        if self._archive is not None:
+            self._archive.add(finished + own)
+        self._spool.append(request + otlp.request(own), spans + len(own), self._mark.pack())
+        if self._bottlenecks is not None and own:
+            self._bottlenecks.observe_own(own)
 
     def _find_orphans(self) -> _Orphans | None:
         assert self._segment is not None, "attached"
@@ -182,7 +186,8 @@ class RtSpans(Consumer):
             return batch.cycles[:0]
         return self._cycles.choose(batch.cycles[self._mark.new_cycles(batch)], rate)
 
-    def _encode_cycles(self, cycles: Records) -> bytes:
+    def _encode_cycles(self, cycles: Records) -> tuple[bytes, list[otlp.Finished]]:
+        """A request with their spans, and the spans for the archive, if there is one."""
         assert self._anchors is not None, "attached"
         assert self._segment is not None
         self._learn_pid()
@@ -192,19 +197,14 @@ class RtSpans(Consumer):
         ids = cycle_ids(generation, cycles["cycle"])
         if self._exemplars is not None:
             self._exemplars.observe(cycles, ids[:, :16], starts)
+        finished: list[otlp.Finished] = []
         if self._archive is not None:
             ends = starts + (cycles["end_ns"] - cycles["wake_ns"])
-            self._archive.add(
-                self._finished(encoded, cycles["epoch"], ids[:, :16], ids[:, 16:], starts, ends, [])
+            trace_ids, span_ids = ids[:, :16], ids[:, 16:]
+            finished = self._finished(
+                encoded, cycles["epoch"], trace_ids, span_ids, starts, ends, []
             )
-        return self._grouped(encoded.spans, cycles["epoch"])
-
-    def _encode(self, spans: Records) -> bytes:
-        """A request with spans, which go to the archive, too."""
-        request, finished = self._encoded(spans)
-        if self._archive is not None:
-            self._archive.add(finished)
-        return request
+        return self._grouped(encoded.spans, cycles["epoch"]), finished
 
     def _encoded(self, spans: Records) -> tuple[bytes, list[otlp.Finished]]:
         """A request with the spans of records of the event dtype, shape (n,)."""

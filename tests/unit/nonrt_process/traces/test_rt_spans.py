@@ -289,7 +289,7 @@ def test_a_batch_that_failed_is_taken_when_it_comes_again(
         setup.consumer.on_attach(nonrt)
         given = batch(events([row]), generation=rt.generation)
         with monkeypatch.context() as broken:
-            broken.setattr(setup.consumer, "_encode", lambda _: 1 // 0)
+            broken.setattr(setup.consumer, "_encoded", lambda _: 1 // 0)
             with pytest.raises(ZeroDivisionError):
                 setup.consumer.on_batch(given)
         setup.consumer.on_batch(given)
