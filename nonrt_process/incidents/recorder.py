@@ -22,7 +22,7 @@ from nonrt_process.incidents.kernel import Kernel
 from shared import incident_file
 from shared.anchors import Anchors
 from shared.entries import entry_names
-from shared.enums import EventKind, RtState, name_of
+from shared.enums import EventKind, RtState, SafeCause, name_of
 from shared.inspector.export.recording import axis_names, make_recording
 from shared.inspector.rows import Reading
 from shared.layout import EVENT_DTYPE, Records
@@ -39,6 +39,8 @@ MOST_BYTES: Final = 32 << 20
 QUIET_NS: Final = 5_000_000_000
 """Late cycles so soon after another are the same storm: counted in the metric, no file, unless no
 file of this storm has one of their kind."""
+STORM_NS: Final = 600_000_000_000
+"""A storm that lasts has a file so often all the same; the 50 that are kept reach back 8 hours."""
 STALE_NS: Final = 1_000_000_000
 STEAL_KNOWN_NS: Final = 2_000_000_000
 
@@ -69,7 +71,7 @@ class Recorder(Consumer):
     """See the module. written, folded, failures, lost: since the process started.
 
     cursor_user: as of when no incident was open: number of the next cycle record to be judged,
-    _closed_ns, _next_state, _kinds.
+    _closed_ns, _next_state, _kinds, _file_ns.
     """
 
     name = "incidents"
@@ -106,6 +108,7 @@ class Recorder(Consumer):
         self._closed_ns = 0
         self._kinds = 0
         """Bits of causes.kinds that files of the storm explain."""
+        self._file_ns = 0
         self._storm = 0
         self.written = self.folded = self.failures = self.lost = 0
 
@@ -116,7 +119,8 @@ class Recorder(Consumer):
         self._history, self._open = None, None
         self._events, self._lanes = self._events[:0], self._lanes[:0]
         self._states.clear()
-        self._next, self._closed_ns, self._next_state, self._kinds = self.cursor_user[:4]
+        self._next, self._closed_ns, self._next_state = self.cursor_user[:3]
+        self._kinds, self._file_ns = self.cursor_user[3:5]
         self._storm = 0
 
     def on_detach(self) -> None:
@@ -126,7 +130,8 @@ class Recorder(Consumer):
 
     def _settle(self) -> None:
         if self._open is None:
-            self.cursor_user[:4] = self._next, self._closed_ns, self._next_state, self._kinds
+            self.cursor_user[:3] = self._next, self._closed_ns, self._next_state
+            self.cursor_user[3:5] = self._kinds, self._file_ns
 
     def on_tick(self, now_ns: int) -> None:
         """An executive that does not run any more sends no cycle after the late one."""
@@ -173,7 +178,7 @@ class Recorder(Consumer):
         changes = events[events["kind"] == int(EventKind.STATE)]
         for event in changes[np.isin(changes["args"][:, 1], _BAD)]:
             if int(event["cycle"]) >= self._next_state:
-                self._states[int(event["cycle"])] = name_of(RtState, int(event["args"][1]))
+                self._states[int(event["cycle"])] = what_was_entered(event)
         newest = self._history
         if newest is None or not len(newest):
             return
@@ -205,7 +210,7 @@ class Recorder(Consumer):
             at += self._collect(cycles[at:], trigger[at:])
 
     def _fold(self, found: Records) -> int:
-        """How many of them, from the first on, are of the storm that goes on.
+        """How many of them, from the first on, are of the storm that goes on, without a file.
 
         A cycle that entered SAFE_MODE or ERROR never is, nor one of a kind that no file explains.
         """
@@ -215,7 +220,8 @@ class Recorder(Consumer):
         quiet = np.diff(wake, prepend=np.int64(self._closed_ns)) >= QUIET_NS
         entered = np.isin(found["cycle"], list(self._states))
         new = (self._kinds_of(found) & ~np.uint64(self._kinds)) != 0
-        ends = np.flatnonzero(quiet | entered | new)
+        due = wake - self._file_ns >= STORM_NS
+        ends = np.flatnonzero(quiet | entered | new | due)
         count = int(ends[0]) if len(ends) else len(found)
         if count < len(found) and quiet[count]:
             self._kinds = 0  # another storm
@@ -302,7 +308,7 @@ class Recorder(Consumer):
         if incident is None or self._segment is None or not incident.parts:
             return
         records = np.concatenate(incident.parts)
-        self._closed_ns = int(records[-1]["wake_ns"])
+        self._closed_ns = self._file_ns = int(records[-1]["wake_ns"])
         self._kinds |= incident.kinds
         try:
             head = self._write(incident, records, self._segment)
@@ -361,6 +367,15 @@ class Recorder(Consumer):
         incident_file.write(self._folder, head, recording)
         incident_file.prune(self._folder, self._instance, self._most_files, self._most_bytes)
         return head
+
+
+def what_was_entered(event: Any) -> str:
+    """The state that an event STATE_CHANGED says was entered, with the cause of a SAFE_MODE."""
+    state, cause = (int(event["args"][index]) for index in (1, 3))
+    name = name_of(RtState, state)
+    if state != RtState.SAFE_MODE or cause == SafeCause.NONE:
+        return name
+    return f"{name} ({name_of(SafeCause, cause)})"
 
 
 def summary(why: str, first: dict[str, Any] | None, late_count: int) -> str:

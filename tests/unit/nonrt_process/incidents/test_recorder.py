@@ -118,7 +118,7 @@ def test_safe_mode_without_a_late_cycle(segment: Segment, folder: Path, event_fi
         recorder.on_batch(batch(cycle_records=run(0, 260)))
         recorder.on_batch(batch(events([change]), run(260, 140)))
     (head,) = incidents(folder)
-    assert (head["why"], head["cycle"], head["late"]) == ("SAFE_MODE", 250, [])
+    assert (head["why"], head["cycle"], head["late"]) == ("SAFE_MODE (LAW_FAULT)", 250, [])
 
 
 def entered(state: RtState, cycle: int) -> Records:
@@ -145,6 +145,20 @@ def test_a_state_that_is_entered_in_a_storm_has_its_file(
     assert (second["why"], second["cycle"]) == ("ERROR", 900)
     folded = [cycle for cycle in late if 600 <= cycle <= (900 if not event_first else 899)]
     assert recorder.folded == second["folded_before"] == len(folded)
+
+
+def test_a_storm_that_lasts_has_a_file_now_and_then(
+    segment: Segment, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STORM_NS", 60 * 10**9)
+    recorder = made(segment, folder)
+    between = module.QUIET_NS // PERIOD // 2
+    for cycle in range(300, 300 + 3 * module.STORM_NS // PERIOD, between):
+        recorder.on_batch(batch(cycle_records=run(cycle - 150, 300, cycle)))
+    first, *others = incidents(folder)
+    assert first["folded_before"] == 0
+    assert [one["folded_before"] for one in others] == [24, 24]
+    assert recorder.folded == 24 * 2 + 21
 
 
 def test_the_end_of_a_storm_is_said(
@@ -202,7 +216,7 @@ def test_a_state_is_no_incident_twice(segment: Segment, folder: Path) -> None:
     second.on_batch(batch(entered(RtState.SAFE_MODE, 250), run(0, 600)))
     assert second.written == 0
     second.on_batch(batch(entered(RtState.ERROR, 650), run(600, 300)))
-    assert [head["why"] for head in incidents(folder)] == ["SAFE_MODE", "ERROR"]
+    assert [head["why"] for head in incidents(folder)] == ["SAFE_MODE (LAW_FAULT)", "ERROR"]
 
 
 def test_what_was_overwritten_is_counted_and_said(
