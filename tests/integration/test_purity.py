@@ -132,14 +132,19 @@ def law(kind: str, place: Place) -> dict[str, Any]:
     return {"type": kind, "path": str(path), "symbol": "joint_pid", "parameters": PID}
 
 
-@pytest.mark.parametrize("kind", ["builtin", "c", "numba"])
-def test_a_cycle_is_the_sleep_and_nothing_else(counted: Place, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "wait"), [("builtin", "sleep"), ("c", "hybrid"), ("numba", "sleep")]
+)
+def test_a_cycle_is_the_sleep_and_nothing_else(counted: Place, kind: str, wait: str) -> None:
     set_law(counted, **law(kind, counted))
+    counted.environ["MXRC_RT_SCHEDULE__WAIT__MODE"] = wait
+    counted.environ["MXRC_RT_SCHEDULE__WAIT__SPIN_MARGIN_US"] = "auto"
     with started_rt(counted) as rt:
         segment = running(counted, rt)
         seen = traced(counted, rt, segment)
         assert seen.impurities() == []
         assert seen.calls["clock_nanosleep"] <= seen.cycles + 1
+        assert (segment.rt_status.spin_margin_ns > 0) is (wait == "hybrid")
         assert segment.rt_status.state == RtState.RUNNING
 
 
