@@ -8,7 +8,7 @@ of the cursor by what it holds of one batch, and those lines are found at its en
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import orjson
@@ -22,10 +22,20 @@ from nonrt_process.logs.log_file import LogFile
 from nonrt_process.logs.rt_lines import Loss, RtLines
 from nonrt_process.logs.statistics import Statistics
 from shared.clock import Clock
+from shared.enums import RegionId
 from shared.layout import Records
 
 if TYPE_CHECKING:
     from shared.segment import Segment
+
+
+INTERVAL_S: Final = 0.05
+BUSY_INTERVAL_S: Final = 0.2
+BUSY_EVENTS: Final = 50
+"""In a batch. A batch of few lines takes half as long as one of a hundred; a line is to be in the
+file within a second."""
+BUSY_SHARE: Final = 1 / 16
+"""Of a lane: a batch of more is not waited for any longer."""
 
 
 class RtLog(Consumer):
@@ -33,7 +43,7 @@ class RtLog(Consumer):
 
     name = "logs"
     wants_events = True
-    interval_s = 0.05
+    interval_s = INTERVAL_S
 
     def __init__(
         self,
@@ -51,6 +61,7 @@ class RtLog(Consumer):
         self._instance = instance
         self._lines: RtLines | None = None
         self._generation = 0
+        self._room = 0
         self._written: dict[int, int] | None = None
         """Lane -> number of the last event in the file; None: the file has not been looked at."""
         self._left = 0
@@ -58,6 +69,8 @@ class RtLog(Consumer):
 
     def on_attach(self, segment: Segment) -> None:
         self._lines = RtLines(segment, self._instance)
+        slots = segment.description(RegionId.LANE).element_count
+        self._room = int(slots * BUSY_SHARE)
         if segment.generation != self._generation:
             self._generation = segment.generation
             self._written = None
@@ -66,6 +79,8 @@ class RtLog(Consumer):
         self._lines = None
 
     def on_batch(self, batch: Batch) -> None:
+        busy = BUSY_EVENTS <= len(batch.events) <= self._room
+        self.interval_s = BUSY_INTERVAL_S if busy else INTERVAL_S
         try:
             self._write(batch)
         except OSError as error:

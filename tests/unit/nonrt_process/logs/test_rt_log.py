@@ -175,6 +175,21 @@ def test_lines_come_from_the_ring_through_a_pump(tmp_path: Path) -> None:
     assert sum(writer.statistics.latency_us().counts) == 35
 
 
+def test_many_lines_are_written_in_larger_pieces(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    most = rt_log.BUSY_EVENTS
+    with real_segment(tmp_path, event_slots=1024) as (_, nonrt):
+        writer.log.on_attach(nonrt)
+        found = []
+        for first, count in ((0, 1), (1, most), (1000, most - 1), (2000, 65), (3000, 64)):
+            given = events([miss(first + n) for n in range(count)])
+            writer.log.on_batch(batch(given, generation=nonrt.generation))
+            found.append(writer.log.interval_s)
+    rare, often = rt_log.BUSY_INTERVAL_S, rt_log.INTERVAL_S
+    assert found == [often, rare, often, often, rare], "more than 1/16 of a lane is not waited for"
+    assert rt_log.BUSY_INTERVAL_S < 1, "an event is in the file within a second"
+
+
 def test_loss_is_said(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
     with real_segment(tmp_path) as (rt, nonrt):
