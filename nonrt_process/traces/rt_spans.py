@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nonrt_process.batch import Batch
 from nonrt_process.consumer import Consumer
-from nonrt_process.traces import cycle_spans, otlp
+from nonrt_process.traces import cycle_spans, otlp, recovery_spans
 from nonrt_process.traces.archive import Archive
 from nonrt_process.traces.bottlenecks import Bottlenecks
 from nonrt_process.traces.cycle_spans import CycleSelector, cycle_ids, encode_cycles
@@ -120,14 +120,15 @@ class RtSpans(Consumer):
     def on_batch(self, batch: Batch) -> None:
         if batch.lost_events:
             self._statistics.count_lost_in_ring(batch.lost_events)
-        events = batch.events
-        # RT records what is sampled; an unsampled one would be a mistake on its way out. What is
-        # not behind the mark came once already, before this process was started anew.
-        wanted = (events["kind"] == EventKind.SPAN) & self._mark.new_events(batch)
+        # What is not behind the mark came once already, before this process was started anew.
+        events = batch.events[self._mark.new_events(batch)]
+        # RT records what is sampled; an unsampled one would be a mistake on its way out.
+        wanted = events["kind"] == EventKind.SPAN
         wanted &= (events["trace_flags"] & FLAG_SAMPLED) != 0
         spans = events[wanted]
         cycles = self._choose(batch)
-        if not (len(spans) or len(cycles)):
+        recoveries = recovery_spans.recoveries(events)
+        if not (len(spans) or len(cycles) or len(recoveries)):
             self._mark.move(batch)
             return
         with self._cost.measured():
@@ -136,9 +137,13 @@ class RtSpans(Consumer):
                 more, ended = self._encode_cycles(cycles)
                 request, finished = request + more, finished + ended
                 self._statistics.count_operation(cycle_spans.NAME, len(cycles))
+            if len(recoveries):
+                more, ended = self._encode_recoveries(recoveries)
+                request, finished = request + more, finished + ended
+                self._statistics.count_operation(recovery_spans.NAME, len(recoveries))
             self._mark.move(batch)
             # Those of requests come along: a trace is written once, not once for each side.
-            self._keep(request, finished, len(spans) + len(cycles))
+            self._keep(request, finished, len(spans) + len(cycles) + len(recoveries))
             self._newest = np.concatenate([self._newest, spans["span_id"]])[-REMEMBERED:]
             if self._bottlenecks is not None:
                 self._bottlenecks.observe_rt(spans, self._names.resolve)
@@ -185,6 +190,26 @@ class RtSpans(Consumer):
         if rate is None:
             return batch.cycles[:0]
         return self._cycles.choose(batch.cycles[self._mark.new_cycles(batch)], rate)
+
+    def _encode_recoveries(self, recoveries: Records) -> tuple[bytes, list[otlp.Finished]]:
+        """A request with their spans, and the spans for the archive, if there is one."""
+        assert self._anchors is not None, "attached"
+        assert self._segment is not None
+        self._learn_pid()
+        generation, period_ns = self._segment.generation, int(self._segment.lease.period_ns)
+        ends = self._anchors.realtime_array(recoveries["time_ns"]).tolist()
+        finished = [
+            recovery_spans.finished(
+                event,
+                generation,
+                period_ns,
+                end,
+                self._origin(int(event["epoch"])),
+                self._names.resolve,
+            )
+            for event, end in zip(recoveries, ends, strict=True)
+        ]
+        return otlp.request(finished), finished if self._archive is not None else []
 
     def _encode_cycles(self, cycles: Records) -> tuple[bytes, list[otlp.Finished]]:
         """A request with their spans, and the spans for the archive, if there is one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -186,7 +187,26 @@ def nonrt(place: Place) -> Iterator[Running]:
     running.end()
 
 
+def get(place: Place, path: str) -> dict[str, Any]:
+    endpoints = json.loads((place.folder / "run" / f"{place.instance}.endpoints.json").read_text())
+    with urllib.request.urlopen(endpoints["urls"]["http"] + path, timeout=10) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def recovery_span(place: Place) -> dict[str, Any] | None:
+    """Of the newest recovery that is no clean start."""
+    for trace in get(place, "/api/v1/traces")["traces"]:
+        if trace["root"] == "rt.recovery":
+            (span,) = get(place, f"/api/v1/traces/{trace['trace_id']}")["spans"]
+            if span["attributes"]["mxrc.recovery"] != "clean_start":
+                return dict(span)
+    return None
+
+
 def test_after_a_crash_without_the_segment(place: Place, nonrt: Running) -> None:
+    # A busy machine is to be no reason for SAFE_MODE: the checkpoint of RUNNING is wanted.
+    place.environ["MXRC_RT_SCHEDULE__HEARTBEAT_TIMEOUT_MS"] = "20000"
     folder = place.folder / "checkpoints"
 
     def newest(state: str) -> CheckpointFile | None:
@@ -213,3 +233,6 @@ def test_after_a_crash_without_the_segment(place: Place, nonrt: Running) -> None
             lambda: f"Recovered from checkpoint: {last.checkpoint_id}" in log.read_text() or None,
             "the line in rt_process.log",
         )
+        span = wait_for(lambda: recovery_span(place), "its trace")
+        assert span["attributes"]["mxrc.recovery"] == "checkpoint"
+        assert span["attributes"]["mxrc.checkpoint_id"] == last.checkpoint_id
