@@ -82,8 +82,9 @@ class FailoverPolicy(ConfigModel):
     )
     enable_leader_election: bool = setting(
         False,
-        meaning="Several hosts elect the primary; false: one host, by the lock in the segment.",
-        trouble="true without the other hosts configured: no majority, so outputs stay safe.",
+        meaning="Several hosts elect the primary: not in this version, must be false. One host: by "
+        "the lock in the segment.",
+        trouble="true is refused: nothing would keep two hosts from driving at once.",
     )
     stall_timeout_ms: int = setting(
         100,
@@ -133,6 +134,14 @@ class FailoverPolicy(ConfigModel):
                     ("degraded_miss_rate",),
                     f"must not be above unhealthy_miss_rate ({self.unhealthy_miss_rate})",
                     "DEGRADED is the milder state",
+                )
+            )
+        if self.enable_leader_election:
+            faults.append(
+                Fault(
+                    ("enable_leader_election",),
+                    "must be false",
+                    "this version knows one host: nothing would keep two of them from driving",
                 )
             )
         if faults:

@@ -82,6 +82,12 @@ def _key(**fields: Any) -> dict[str, Any]:
         ),
         (
             "failover_policy",
+            {"rt_process": {"enable_leader_election": True}},
+            "enable_leader_election",
+            "must be false",
+        ),
+        (
+            "failover_policy",
             {"rt_process": {"health_check_timeout_ms": 1000}},
             "health_check_timeout_ms",
             "below health_check_interval_ms (1000)",
