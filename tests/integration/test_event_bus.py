@@ -319,6 +319,8 @@ def test_an_event_is_answered_after_the_process_was_killed(place: Place) -> None
                 return info if info["ended_at"] else None
 
             assert wait_for(ended, "the end of the task")["status"] == "COMPLETED"
+            # RT has the answer before its sender knows that it has.
+            wait_for(lambda: observers(second)["route.gate"]["processed"] > 0, "the observer")
             assert observers(second)["route.gate"]["processed"] == 1
         segment.detach()
 
