@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -150,3 +152,23 @@ def test_names_of_users(tmp_path: Path, user: str) -> None:
 def test_a_command_that_hangs_is_an_error_with_a_remedy() -> None:
     with pytest.raises(CommandError, match=r"sleep 60 has not ended within 0\.1 s.*again"):
         system.run("sleep", "60", timeout_s=0.1)
+
+
+def test_what_is_installed_is_byte_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without, every start compiles all of it: a user that may not write there never keeps it."""
+    package = tmp_path / "lib/slow_to_compile"
+    (package / "inner").mkdir(parents=True)
+    sources = [package / "__init__.py", package / "inner/__init__.py", package / "part.py"]
+    for source in sources:
+        source.write_text("ANSWER = 42\n")
+    (package / "broken.py").write_text("def (\n")
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(installer, "_PACKAGES", ("slow_to_compile",))
+    said: list[str] = []
+    installer.install(None, tmp_path / "root", "mxrc", said.append, now=False)
+    for source in sources:
+        assert Path(cache_from_source(str(source))).exists(), source
+    assert f"not everything in {package} could be byte-compiled" in said
