@@ -1,22 +1,15 @@
 #!/bin/bash
-# build.sh DIR: make in DIR what run.sh boots: a PREEMPT_RT kernel, an initrd and a Debian 12 root file system.
+# build.sh DIR SITE: make in DIR what run.sh boots: a PREEMPT_RT kernel, an initrd and a Debian 12 root file system.
 #
+# The packages in the folder SITE are in /opt/mxrc, a venv, byte-compiled; the programs of mxrc are in its bin.
 # Root, and: apt-get install --no-install-recommends mmdebstrap qemu-system-x86 kmod e2fsprogs
-# Packages come from the apt sources of this machine. Done once: a stamp holds the checksum of this
-# file, and an image with the same stamp is kept.
+# Debian's packages come from the apt sources of this machine.
 set -euo pipefail
 
-self=$(readlink -f "$0")
-mkdir -p "${1:?folder}"
-cd "$1"
-stamp=$(sha256sum "$self" | cut -d ' ' -f 1)
-if [[ -e rootfs.ext4 && "$(cat stamp 2>/dev/null)" == "$stamp" ]]; then
-    exit 0
-fi
-rm -rf stamp kernel.deb.d busybox.deb.d kernel busybox rootfs initrd.d rootfs.ext4
+site=$(readlink -f "${2:?folder of packages}")
+cd "${1:?folder}"
 
-packages=systemd,systemd-sysv,dbus,udev,kmod,procps,util-linux,iproute2,python3,python3-venv
-packages+=,libnuma1,numactl,rt-tests,curl
+packages=systemd,systemd-sysv,dbus,udev,kmod,procps,util-linux,iproute2,python3,python3-venv,libnuma1
 kernel_package=$(apt-cache depends linux-image-rt-amd64 | awk '/Depends:/ {print $2; exit}')
 unpack() { # PACKAGE FOLDER
     mkdir -p "$2.deb.d"
@@ -37,7 +30,7 @@ mmdebstrap --quiet --mode=root --variant=minbase --skip=check/empty --include="$
     --dpkgopt='path-exclude=/usr/share/locale/*' --aptopt='Acquire::Languages "none"' \
     bookworm rootfs "$sources"
 
-# ---- initrd: busybox, and the modules that the disk and the shared folder need, in load order ----
+# ---- initrd: busybox, and the modules that the disks and the shared folder need, in load order ----
 mkdir -p initrd.d/{bin,proc,sys,dev,new,modules}
 cp busybox/bin/busybox initrd.d/bin/
 ln -s busybox initrd.d/bin/sh
@@ -64,7 +57,8 @@ b=/bin/busybox
 for module in$names; do \$b insmod /modules/\$module || echo "not loaded: \$module"; done
 tries=0
 while [ ! -b /dev/vda ] && [ \$tries -lt 50 ]; do \$b sleep 0.2; tries=\$((tries + 1)); done
-\$b mount -t ext4 -o rw /dev/vda /new || exec /bin/sh
+\$b mount -t ext4 -o rw,noatime /dev/vda /new || exec /bin/sh
+\$b mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 share /new/share || exec /bin/sh
 \$b umount /proc /sys
 \$b mount --move /dev /new/dev
 exec \$b switch_root /new /lib/systemd/systemd
@@ -73,47 +67,51 @@ chmod +x initrd.d/init
 mknod initrd.d/dev/console c 5 1
 (cd initrd.d && find . | sort | ../busybox/bin/busybox cpio -o -H newc 2>/dev/null) | gzip -3 >initrd.gz
 
-# ---- root file system: modules for later, the test service, nothing that costs time at boot ----
+# ---- root file system: the venv, the test service, nothing that costs time at boot ----
 target=rootfs/lib/modules/$release
-for folder in drivers/virtio drivers/watchdog fs/overlayfs fs/9p net/9p; do
-    mkdir -p "$target/kernel/$folder"
-    cp -r "$modules/$folder/." "$target/kernel/$folder/"
-done
+mkdir -p "$target" rootfs/share
 cp kernel/lib/modules/"$release"/modules.{order,builtin,builtin.modinfo} "$target/"
 cp kernel/boot/config-"$release" rootfs/boot/
 depmod -b rootfs "$release"
 echo mxrc-vm >rootfs/etc/hostname
+: >rootfs/etc/fstab
 tr -d - </proc/sys/kernel/random/uuid >rootfs/etc/machine-id
-for unit in systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer \
-    fstrim.timer dpkg-db-backup.timer systemd-networkd-wait-online.service getty@tty1.service \
-    systemd-hwdb-update.service; do
+for unit in systemd-timesyncd systemd-networkd-wait-online systemd-hwdb-update systemd-udev-trigger systemd-logind \
+    systemd-user-sessions systemd-update-utmp systemd-random-seed systemd-pstore systemd-tmpfiles-clean.timer \
+    e2scrub_reap e2scrub_all.timer fstrim.timer apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
+    getty.target sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount \
+    dev-mqueue.mount dev-hugepages.mount kmod-static-nodes modprobe@ systemd-modules-load; do
+    [[ $unit == *.* ]] || unit+=.service
     ln -sf /dev/null "rootfs/etc/systemd/system/$unit"
 done
-mkdir -p rootfs/share
-cat >rootfs/etc/fstab <<'FSTAB'
-/dev/vda / ext4 defaults,noatime 0 0
-share /share 9p trans=virtio,version=9p2000.L,msize=262144,nofail 0 0
-FSTAB
 cat >rootfs/etc/systemd/system/vmtest.service <<'UNIT'
 [Unit]
 Description=Test script of the shared folder
-Requires=share.mount
-After=share.mount multi-user.target
+After=multi-user.target
 
 [Service]
 Type=oneshot
 ExecStart=/bin/bash /share/run.sh
-StandardOutput=file:/share/out.txt
+StandardOutput=append:/share/out.txt
 StandardError=inherit
 TimeoutStartSec=infinity
-ExecStopPost=/bin/systemctl --no-block poweroff --force
+ExecStopPost=/bin/systemctl --no-block poweroff --force --force
 UNIT
 mkdir -p rootfs/etc/systemd/system/graphical.target.wants
 ln -sf ../vmtest.service rootfs/etc/systemd/system/graphical.target.wants/vmtest.service
 ln -sf /lib/systemd/system/graphical.target rootfs/etc/systemd/system/default.target
+chroot rootfs useradd --create-home pilot
+chroot rootfs python3 -m venv --without-pip /opt/mxrc
+packages=$(echo rootfs/opt/mxrc/lib/python3*/site-packages)
+cp -r "$site"/. "$packages/"
+chroot rootfs /opt/mxrc/bin/python3 -m compileall -q "${packages#rootfs}"
+for program in mxrc-rt:rt_process.main mxrc-nonrt:nonrt_process.main mxrc:shared.cli.main; do
+    file=rootfs/opt/mxrc/bin/${program%%:*}
+    printf '#!/opt/mxrc/bin/python3 -P\nimport sys\nfrom %s import main\nsys.exit(main())\n' "${program#*:}" >"$file"
+    chmod +x "$file"
+done
 
 truncate -s 1500M rootfs.ext4
 mke2fs -q -t ext4 -O ^has_journal -E lazy_itable_init=1 -d rootfs rootfs.ext4
 cp "kernel/boot/vmlinuz-$release" vmlinuz
 rm -rf rootfs initrd.d kernel kernel.deb.d busybox busybox.deb.d
-echo "$stamp" >stamp

@@ -1,9 +1,9 @@
 #!/bin/bash
-# run.sh DIR SHARE [SECONDS]: boot what build.sh made in DIR: 4 CPUs on 2 NUMA nodes, CPUs 2,3 (node 1) isolated.
+# run.sh IMAGE SHARE [SECONDS]: boot what build.sh made in IMAGE: 4 CPUs on 2 NUMA nodes, CPUs 2,3 (node 1) isolated.
 #
-# The folder SHARE is /share in it; its run.sh is run by systemd as root, what that prints is in SHARE/out.txt,
-# then the machine powers off. Emulated: no latency measured in it means anything. tsc=reliable: the kernel would take
-# the HPET for its clock, ten times as slow to read.
+# The folder SHARE is /share in it, SHARE/own.tar its second disk; its run.sh is run by systemd as root, what that
+# prints is in SHARE/out.txt, then the machine powers off. Emulated: no latency measured in it means anything.
+# tsc=reliable: the kernel would take the HPET for its clock, ten times as slow to read.
 set -euo pipefail
 image=$(readlink -f "${1:?folder of the image}")
 share=$(readlink -f "${2:?folder to share}")
@@ -13,7 +13,8 @@ exec timeout -k 5 "${3:-300}" qemu-system-x86_64 -accel tcg,thread=multi,tb-size
     -object memory-backend-ram,id=m0,size=1024M -object memory-backend-ram,id=m1,size=1024M \
     -numa node,nodeid=0,cpus=0-1,memdev=m0 -numa node,nodeid=1,cpus=2-3,memdev=m1 -numa dist,src=0,dst=1,val=21 \
     -kernel "$image/vmlinuz" -initrd "$image/initrd.gz" \
-    -append "console=ttyS0 root=/dev/vda rw ${VM_ISOLATION-isolcpus=2,3 nohz_full=2,3 rcu_nocbs=2,3} tsc=reliable mitigations=off nokaslr audit=0 net.ifnames=0 panic=-1 ${VM_APPEND:-}" \
+    -append "console=ttyS0 quiet systemd.show_status=false rw ${VM_ISOLATION-isolcpus=2,3 nohz_full=2,3 rcu_nocbs=2,3} tsc=reliable mitigations=off nokaslr audit=0 net.ifnames=0 panic=-1 ${VM_APPEND:-}" \
     -drive file="$image/rootfs.ext4",if=virtio,format=raw,snapshot=on,cache=unsafe \
+    -drive file="$share/own.tar",if=virtio,format=raw,readonly=on \
     -virtfs local,path="$share",mount_tag=share,security_model=none,id=share \
     -nic none -nodefaults -display none -no-reboot -serial file:"$share/console.log" -monitor none

@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 PERIOD_S: Final = 0.02  # of a cycle: the machine is slow
-ROUNDS: Final = 5
-SWEEP_S: Final = 4.0  # there, and as long back
+ROUNDS: Final = 6
+SWEEP_S: Final = 3.0  # there, and as long back
 KILLS: Final = 3
