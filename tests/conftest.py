@@ -6,12 +6,19 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.helpers import SHM_DIR, unique_instance
 
 TESTS = Path(__file__).resolve().parent
 FOLDER_MARKERS = ("unit", "integration", "stress", "lab")
+
+# A limit in wall time for one example would fail on a machine that is busy for a moment.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_configure() -> None:
