@@ -58,9 +58,9 @@ def install() -> dict[str, Any]:
     shutil.copytree(resource_path("config"), SOURCE)
     rt_cpus = {"cpu_cores": RT_CPUS, "isolation_mode": "CGROUPS", "is_exclusive": True}
     edit(SOURCE, "cpu_affinity", "rt_process", rt_cpus)
-    schedule = {"safe_mode_resume": "automatic", "heartbeat_timeout_ms": 5000}
+    schedule = {"safe_mode_resume": "automatic", "heartbeat_timeout_ms": 20_000}
     edit(SOURCE, "rt_schedule", None, schedule | {"period_us": round(PERIOD_S * 1e6)})
-    slow = {"health_check_interval_ms": 5000, "health_check_timeout_ms": 4000}
+    slow = {"health_check_interval_ms": 20_000, "health_check_timeout_ms": 15_000}
     for part in ("rt_process", "non_rt_process"):
         rates = {"degraded_miss_rate": 1.0, "unhealthy_miss_rate": 1.0, "max_restart_count": 50}
         edit(SOURCE, "failover_policy", part, slow | rates)

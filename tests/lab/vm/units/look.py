@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
@@ -126,12 +127,22 @@ def serving(other_than: int = 0) -> dict[str, Any]:
 
 
 def ask(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """GET, or POST of a body, of the API."""
-    url = json.loads(ENDPOINTS.read_text())["urls"]["http"] + path
+    """GET, or POST of a body, of the API; once somebody listens."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-        found: dict[str, Any] = json.load(answer)
+
+    def look() -> dict[str, Any] | None:
+        url = json.loads(ENDPOINTS.read_text())["urls"]["http"] + path
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+                found: dict[str, Any] = json.load(answer)
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, ConnectionRefusedError):
+                return None
+            raise
+        return found
+
+    found: dict[str, Any] = wait(look, between_s=ASK_S)
     return found
 
 
