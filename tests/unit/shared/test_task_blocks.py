@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -53,7 +54,8 @@ def parallel(name: str, *branches: list[dict[str, Any]], **more: Any) -> dict[st
 def if_(
     name: str, then: list[Any], else_: list[Any] | None = None, condition: Any = HOT
 ) -> dict[str, Any]:
-    block = {"name": name, "type": "if", "condition": condition, "then": then}
+    # A copy: one test writes into what it gets.
+    block = {"name": name, "type": "if", "condition": deepcopy(condition), "then": then}
     return block if else_ is None else {**block, "else": else_}
 
 
