@@ -282,6 +282,9 @@ def test_rt_absent_then_there_then_stopped_then_there_again(place: Place) -> Non
         assert not (place.folder / "run" / f"{place.instance}.endpoints.json").exists()
 
 
+READERS = {"checkpoints", "event_bus", "incidents", "logs", "rt-statistics", "tasks", "traces"}
+
+
 def cursors(segment: Segment) -> dict[str, tuple[int, int, int]]:
     """Consumer -> (events of lane 0 done, events lost, cycles lost)."""
     found = {}
@@ -298,6 +301,7 @@ def test_killed_it_comes_back_and_every_consumer_goes_on(place: Place) -> None:
             segment = place.segment()
             assert segment is not None
             wait_for(lambda: cursors(segment).get("logs", (0,))[0] > 0, "a log line")
+            wait_for(lambda: set(cursors(segment)) >= READERS, "a cursor of each consumer")
             kill(first)
         before, cycle = cursors(segment), segment.rt_status.cycle
         with started_nonrt(place, name="second") as second:
