@@ -65,14 +65,34 @@ def bind(host: str, port: int, *, fallback: bool, what: str, log: logging.Logger
     raise AssertionError("unreachable")
 
 
-class HttpServer:
-    """Serves an ASGI application on a bound socket; `start` returns once it accepts."""
+class _Server(uvicorn.Server):
+    """One that ends by itself when the process begins to stop, beside the others of it."""
 
-    def __init__(self, app: Any, listener: socket.socket, name: str) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: threading.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self._stopping.is_set()
+
+
+class HttpServer:
+    """Serves an ASGI application on a bound socket; `start` returns once it accepts.
+
+    stopping: once it is set the server ends; `stop` waits for that.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        listener: socket.socket,
+        name: str,
+        stopping: threading.Event | None = None,
+    ) -> None:
         self._listener = listener
         self._name = name
         room = _room_for_connections()
-        self._server = uvicorn.Server(
+        self._server = _Server(
             uvicorn.Config(
                 RequestLimit(app, MAX_REQUESTS),
                 http=type("Protocol", (BoundedProtocol,), {"max_connections": room}),
@@ -86,7 +106,8 @@ class HttpServer:
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=STOP_TIMEOUT_S,
-            )
+            ),
+            stopping or threading.Event(),
         )
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 

@@ -60,7 +60,8 @@ class ApiPlugin(Plugin):
             what="HTTP",
             log=log,
         )
-        self._server = HttpServer(make_app(context, routers), listener, "http-api")
+        app = make_app(context, routers)
+        self._server = HttpServer(app, listener, "http-api", context.stopping)
         self._server.start()
         host, port = self._server.address
         context.require(Endpoints).publish("http", host, port)

@@ -73,7 +73,8 @@ class MetricsPlugin(Plugin):
             what="Metrics",
             log=log,
         )
-        self._server = HttpServer(make_app(self._registry), listener, "http-metrics")
+        app, stopping = make_app(self._registry), self._context.stopping
+        self._server = HttpServer(app, listener, "http-metrics", stopping)
         self._server.start()
         host, port = self._server.address
         self._context.require(Endpoints).publish("metrics", host, port)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -280,3 +281,21 @@ def test_a_taken_port_gives_the_next_free_one_and_says_so(
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(Refused, match=r"192\.0\.2\.1"):
         bind("192.0.2.1", 0, fallback=True, what="HTTP", log=LOG)
+
+
+def test_servers_end_together_when_the_process_begins_to_stop() -> None:
+    stopping = threading.Event()
+    servers = []
+    for name in ("one", "two"):
+        listener = bind("127.0.0.1", 0, fallback=True, what="t", log=LOG)
+        servers.append(HttpServer(hello, listener, name, stopping))
+        servers[-1].start()
+    assert httpx.get(url(servers[0])).text == "0"
+    assert all(server.alive() for server in servers)
+    stopping.set()
+    until = time.monotonic() + 20
+    while any(server.alive() for server in servers) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not any(server.alive() for server in servers)
+    for server in servers:
+        server.stop()
