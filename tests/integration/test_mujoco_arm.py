@@ -73,7 +73,7 @@ def arm(place: Place) -> Place:
     place.environ |= {
         "MXRC_ROBOT__DRIVER__TYPE": "process_image",
         "MXRC_ROBOT__DRIVER__NAME": json.dumps(place.instance),
-        "MXRC_ROBOT__DRIVER__INPUT_TIMEOUT_MS": "500",
+        "MXRC_ROBOT__DRIVER__INPUT_TIMEOUT_MS": "5000",
     }
     return place
 

@@ -88,8 +88,8 @@ def test_every_verb_on_a_running_instance(place: Place) -> None:
         assert roles["NON_RT"]["condition"] == "alive"
         assert shm_json(place, "stats")["generation_cycles"] > 0
         assert shm(place, "get", "rt_status.pid").stdout.strip() == str(rt.pid)
-        checked = shm_json(place, "check", "--alive")
-        assert checked["verdict"] == "good", checked["findings"]
+        # A process that does not get its CPU for a second is silent, and said to be.
+        wait_for(lambda: shm_json(place, "check", "--alive")["verdict"] == "good", "a good verdict")
         for kind in ("csv", "mcap", "parquet", "perfetto"):
             done = shm_json(place, "export", kind, "-o", str(place.folder / f"x.{kind}"))
             assert done["cycles"] > 0

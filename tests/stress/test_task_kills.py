@@ -21,7 +21,7 @@ from shared.state_block import read_state
 from tests.helpers import free_port
 from tests.http_load import Connection, start
 from tests.integration.test_nonrt_process import ANY_TIMING, SERVING, NonRt, started_nonrt
-from tests.processes import Place, Running, kill, started_rt, wait_for, wait_for_state
+from tests.processes import PATIENT, Place, Running, kill, started_rt, wait_for, wait_for_state
 from tests.stress.test_task_load import FINAL, journal_rows
 
 KINDS = ("restart", "resume", "fail")
@@ -158,7 +158,8 @@ def logged(place: Place, sentence: str) -> Counter[int]:
 def run(place: Place, tasks: int, rate: float, spacing_s: float, fails: int = 0) -> None:
     """fails: at least so many are expected to be failed by their policy."""
     port = free_port()
-    place.environ |= ANY_TIMING | {"MXRC_API__PORT": str(port), "MXRC_API__PORT_FALLBACK": "false"}
+    place.environ |= {name: value for name, value in ANY_TIMING.items() if name not in PATIENT}
+    place.environ |= {"MXRC_API__PORT": str(port), "MXRC_API__PORT_FALLBACK": "false"}
     define(place)
     load = Load(port, tasks, rate)
     with ExitStack() as stack:

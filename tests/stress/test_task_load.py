@@ -20,7 +20,7 @@ from shared.core import now_ns
 from shared.enums import RtState
 from tests.helpers import ROOT
 from tests.integration.test_nonrt_process import ANY_TIMING, SERVING, NonRt, started_nonrt
-from tests.processes import PATIENT, Place, started_rt, wait_for
+from tests.processes import Place, started_rt, wait_for
 
 FINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 
@@ -93,7 +93,7 @@ class Watcher(threading.Thread):
 
 @contextmanager
 def running(place: Place) -> Iterator[NonRt]:
-    place.environ |= ANY_TIMING | PATIENT
+    place.environ |= ANY_TIMING
     with started_rt(place), started_nonrt(place) as nonrt:
         nonrt.wait_for_status(*SERVING)
         yield nonrt
