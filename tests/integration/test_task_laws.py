@@ -165,8 +165,10 @@ def test_they_drive_act_fail_and_survive(place: Place, nonrt: NonRt) -> None:
         fault = logged(segment, "TASK_LAW_NOT_FINITE")
         assert Names(segment).resolve(int(fault["args"][0])) == "goes_wild"
         assert fault["args"][2] == 3
-        lines = "\n".join(path.read_text() for path in (place.folder / "log").glob("*.log"))
-        assert "goes_wild" in lines
+        logs = place.folder / "log"
+        wait_for(
+            lambda: any("goes_wild" in one.read_text() for one in logs.glob("*.log")), "a line"
+        )
 
         # It waits for the end of SAFE_MODE; a stop ends it, so that it never begins by itself.
         start(nonrt, "counts")
