@@ -6,8 +6,10 @@ longer than the statement.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final, TypeVar
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
@@ -22,3 +24,13 @@ def chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
         while len(rows) - done >= size:
             yield rows[done : done + size]
             done += size
+
+
+def insert(
+    connection: sqlite3.Connection, into: str, rows: Iterable[Sequence[Any]], end: str = ""
+) -> None:
+    """All of them. into: "INSERT INTO" a table and columns, end: a clause; both our own words."""
+    for some in chunks(list(rows)):
+        marks = f"({', '.join('?' * len(some[0]))})"
+        query = f"{into} VALUES {', '.join([marks] * len(some))}{end}"
+        connection.execute(query, list(chain.from_iterable(some)))

@@ -48,13 +48,17 @@ def is_late(flags: Any) -> Any:
     return ((flags & _LATE) != 0) & ((flags & _WARMUP) == 0)
 
 
-def kinds(records: Records, deadline_ns: int, period_ns: int) -> npt.NDArray[np.uint64]:
-    """A bit for each late cycle: 0 woke late, n worked long in the part that records number n."""
+def _lateness(records: Any, deadline_ns: int, period_ns: int) -> tuple[Any, Any, Any]:
+    """Woke so late, worked so long, and what either may be, in ns; of one record or of many."""
     scheduled, wake = (records[name].astype(np.int64) for name in ("scheduled_ns", "wake_ns"))
     missed = (records["flags"] & _MISS) != 0
-    work = np.where(missed, records["commit_ns"], records["end_ns"]).astype(np.int64) - wake
-    limit = np.where(missed, deadline_ns, period_ns)
-    jitter = wake - scheduled
+    finished = np.where(missed, records["commit_ns"], records["end_ns"]).astype(np.int64)
+    return wake - scheduled, finished - wake, np.where(missed, deadline_ns, period_ns)
+
+
+def kinds(records: Records, deadline_ns: int, period_ns: int) -> npt.NDArray[np.uint64]:
+    """A bit for each late cycle: 0 woke late, n worked long in the part that records number n."""
+    jitter, work, limit = _lateness(records, deadline_ns, period_ns)
     worked = (work > limit) | ((jitter <= limit) & (jitter <= work))
     # 0 stands for "not known" as a part: those have the topmost bit.
     part = np.where(records["longest_entry"] == 0, 63, records["longest_entry"])
@@ -69,10 +73,8 @@ def explain(record: Any, before: Any | None, at: Circumstances) -> dict[str, Any
 
     record, before: of the cycle dtype; times in us in the answer.
     """
-    scheduled, wake, end = (int(record[name]) for name in ("scheduled_ns", "wake_ns", "end_ns"))
-    missed = bool(int(record["flags"]) & _MISS)
-    finished, limit = (int(record["commit_ns"]), at.deadline_ns) if missed else (end, at.period_ns)
-    jitter, work = wake - scheduled, finished - wake
+    jitter, work, limit = map(int, _lateness(record, at.deadline_ns, at.period_ns))
+    worked = int(record["end_ns"]) - int(record["wake_ns"])
     causes = [
         name for name, took in ((WOKE_LATE, jitter), (WORKED_LONG, work)) if took > limit
     ] or [WOKE_LATE if jitter > work else WORKED_LONG]  # neither alone: the larger part
@@ -80,15 +82,15 @@ def explain(record: Any, before: Any | None, at: Circumstances) -> dict[str, Any
     facts = _facts(record, before, at)
     return {
         "cycle": int(record["cycle"]),
-        "missed": missed,
-        "late_us": (finished - scheduled - limit) / 1e3,
+        "missed": bool(int(record["flags"]) & _MISS),
+        "late_us": (jitter + work - limit) / 1e3,
         "causes": causes,
         "woke_late_us": jitter / 1e3,
-        "worked_us": (end - wake) / 1e3,
+        "worked_us": worked / 1e3,
         "entry": at.names.get(longest, "") if WORKED_LONG in causes else "",
         "entry_us": int(record["longest_ns"]) / 1e3,
         "facts": facts,
-        "inferred": _inferred(jitter, end - wake, causes, at),
+        "inferred": _inferred(jitter, worked, causes, at),
     }
 
 

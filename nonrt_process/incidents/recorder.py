@@ -119,8 +119,8 @@ class Recorder(Consumer):
         self._history, self._open = None, None
         self._events, self._lanes = self._events[:0], self._lanes[:0]
         self._states.clear()
-        self._next, self._closed_ns, self._next_state = self.cursor_user[:3]
-        self._kinds, self._file_ns = self.cursor_user[3:5]
+        words = self.cursor_user[:5]
+        self._next, self._closed_ns, self._next_state, self._kinds, self._file_ns = words
         self._storm = 0
 
     def on_detach(self) -> None:
@@ -130,8 +130,8 @@ class Recorder(Consumer):
 
     def _settle(self) -> None:
         if self._open is None:
-            self.cursor_user[:3] = self._next, self._closed_ns, self._next_state
-            self.cursor_user[3:5] = self._kinds, self._file_ns
+            words = self._next, self._closed_ns, self._next_state, self._kinds, self._file_ns
+            self.cursor_user[:5] = words
 
     def on_tick(self, now_ns: int) -> None:
         """An executive that does not run any more sends no cycle after the late one."""

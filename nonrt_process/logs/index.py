@@ -16,19 +16,18 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import lru_cache
-from itertools import chain, repeat
 from itertools import count as count_from
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from nonrt_process.chunks import chunks
+from nonrt_process.chunks import insert
 from nonrt_process.interfaces import HEALTHY, Finding, HealthStatus, InvalidSetting, ProcessName
 from nonrt_process.logs import ecs
 from shared.clock import Clock
@@ -321,7 +320,8 @@ class _Rows:
         first = max(int(newest) + 1, parts[-1] << PART_BITS if parts else 1)
         count = len(self.times)
         columns = (self.times, repeat(self._number), self._places, self._sizes)
-        _insert(connection, "line (id, time, file, place, size)", zip(count_from(first), *columns))
+        lines = zip(count_from(first), *columns)
+        insert(connection, "INSERT INTO line (id, time, file, place, size)", lines)
         begun = 0
         while begun < count:
             part = (first + begun) >> PART_BITS
@@ -331,17 +331,9 @@ class _Rows:
                 "USING fts5 (text, content='', columnsize=0)"
             )
             words = zip(count_from(first + begun), self._texts[begun:end])
-            _insert(connection, f"words_{part} (rowid, text)", words)
+            insert(connection, f"INSERT INTO words_{part} (rowid, text)", words)
             begun = end
         connection.execute("UPDATE file SET done = ? WHERE id = ?", (self._done, self._number))
-
-
-def _insert(connection: sqlite3.Connection, into: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    """into: table and columns, our own words."""
-    for some in chunks(list(rows)):
-        marks = f"({', '.join('?' * len(some[0]))})"
-        query = f"INSERT INTO {into} VALUES {', '.join([marks] * len(some))}"  # noqa: S608
-        connection.execute(query, list(chain.from_iterable(some)))
 
 
 def _parts(connection: sqlite3.Connection) -> list[int]:

@@ -7,11 +7,10 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from nonrt_process.chunks import SIZES, chunks
+from nonrt_process.chunks import insert
 from nonrt_process.traces.cycle_spans import NAME as CYCLE
 from nonrt_process.traces.governor import CpuCost
 from nonrt_process.traces.otlp import Finished, Origin, resource_spans
@@ -56,10 +55,6 @@ SCHEMA: Final = Schema(
     ) WITHOUT ROWID;
     """,
 )
-_SPANS: Final = {
-    count: "INSERT OR IGNORE INTO span VALUES " + ", ".join(["(?, ?, ?, ?)"] * count)  # noqa: S608
-    for count in SIZES
-}
 _UPSERT: Final = """
     ON CONFLICT (trace_id) DO UPDATE SET
         root = CASE WHEN excluded.start_ns < start_ns THEN excluded.root ELSE root END,
@@ -68,12 +63,6 @@ _UPSERT: Final = """
         task_id = CASE WHEN excluded.task_id = '' THEN task_id ELSE excluded.task_id END,
         error = CASE WHEN error = '' THEN excluded.error ELSE error END
 """
-_TRACES: Final = {
-    count: "INSERT INTO trace VALUES "  # noqa: S608
-    + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * count)
-    + _UPSERT
-    for count in SIZES
-}
 
 
 class Summary(NamedTuple):
@@ -239,14 +228,13 @@ def _insert(connection: sqlite3.Connection, spans: Sequence[Finished]) -> None:
             "SELECT origin FROM origin WHERE resource = ? AND scope = ?", values
         ).fetchone()
         numbers[origin] = row[0]
-    for some in chunks(spans):
-        rows = ((one.trace_id, one.span_id, numbers[one.origin], one.element) for one in some)
-        connection.execute(_SPANS[len(some)], list(chain.from_iterable(rows)))
+    rows = ((one.trace_id, one.span_id, numbers[one.origin], one.element) for one in spans)
+    insert(connection, "INSERT OR IGNORE INTO span", rows)
     traces: dict[bytes, list[Finished]] = {}
     for one in spans:
         traces.setdefault(one.trace_id, []).append(one)
-    for few in chunks([_summary(trace_id, of) for trace_id, of in traces.items()]):
-        connection.execute(_TRACES[len(few)], list(chain.from_iterable(few)))
+    summaries = (_summary(trace_id, of) for trace_id, of in traces.items())
+    insert(connection, "INSERT INTO trace", summaries, _UPSERT)
 
 
 def _summary(trace_id: bytes, spans: list[Finished]) -> tuple[Any, ...]:

@@ -192,7 +192,7 @@ class RtSpans(Consumer):
         return self._cycles.choose(batch.cycles[self._mark.new_cycles(batch)], rate)
 
     def _encode_recoveries(self, recoveries: Records) -> tuple[bytes, list[otlp.Finished]]:
-        """A request with their spans, and the spans for the archive, if there is one."""
+        """A request with their spans, and the spans."""
         assert self._anchors is not None, "attached"
         assert self._segment is not None
         self._learn_pid()
@@ -209,7 +209,7 @@ class RtSpans(Consumer):
             )
             for event, end in zip(recoveries, ends, strict=True)
         ]
-        return otlp.request(finished), finished if self._archive is not None else []
+        return otlp.request(finished), finished
 
     def _encode_cycles(self, cycles: Records) -> tuple[bytes, list[otlp.Finished]]:
         """A request with their spans, and the spans for the archive, if there is one."""
