@@ -104,8 +104,9 @@ static uint32_t begin(struct mxrc_action *action)
     if (strand->phase >= HELD) {
         wanted_ns = strand->motion_duration_ns - strand->motion_ns;
         if (is_path(op))
-            strand->via +=
-                (uint8_t)mxrc_path_passed(planned(action), (double)strand->motion_ns * 1e-9);
+            strand->via += (uint8_t)mxrc_path_passed(planned(action), op->axes,
+                                                     (double)strand->motion_ns * 1e-9,
+                                                     exec->config.axis, exec->axis);
     }
     double seconds = (double)wanted_ns * 1e-9;
     for (uint32_t i = 0; i < exec->config.axis_count; i++)

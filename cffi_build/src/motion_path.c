@@ -128,10 +128,35 @@ void mxrc_path_at(const struct mxrc_path *path, uint32_t mask, double t,
     }
 }
 
-uint32_t mxrc_path_passed(const struct mxrc_path *path, double t)
+/* Whether the axes, in the blend around inner point k, are as near to the point as its middle is; axes of unlike units by
+ * the time that the way takes at their greatest velocity. */
+static int is_near(const struct mxrc_path *path, uint32_t k, uint32_t mask,
+                   const struct mxrc_axis_config *limits, const struct mxrc_axis_state *axes)
+{
+    double share, integral, slope, there = 0, here = 0;
+    blend_at(path->profile, 0.5, &share, &integral, &slope);
+    for (uint32_t i = 0; i < MXRC_AXES; i++) {
+        if (!drives(mask, i))
+            continue;
+        double change = path->velocity[k][i] - path->velocity[k - 1][i];
+        double passes = change * path->blend[k] * integral / limits[i].velocity_max;
+        double is = (axes[i].setpoint - path->point[k][i]) / limits[i].velocity_max;
+        there += passes * passes;
+        here += is * is;
+    }
+    return here <= there;
+}
+
+uint32_t mxrc_path_passed(const struct mxrc_path *path, uint32_t mask, double t,
+                          const struct mxrc_axis_config *limits, const struct mxrc_axis_state *axes)
 {
     uint32_t passed = 0;
-    while (passed + 2 < path->points && t * path->scale >= path->at[passed + 1])
-        passed++;
+    double now = t * path->scale;
+    for (uint32_t k = 1; k + 1 < path->points; k++) {
+        int begun = now >= path->at[k] - path->blend[k] / 2;
+        if (now < path->at[k] && !(begun && is_near(path, k, mask, limits, axes)))
+            break;
+        passed = k;
+    }
     return passed;
 }

@@ -28,7 +28,11 @@ void mxrc_path_plan(struct mxrc_path *path, uint32_t points, uint32_t profile, u
 /* Set-points of the axes of `mask` at `t` seconds. */
 void mxrc_path_at(const struct mxrc_path *path, uint32_t mask, double t,
                   struct mxrc_axis_state *axes);
-/* Inner points whose middle has been passed at `t` seconds. */
-uint32_t mxrc_path_passed(const struct mxrc_path *path, double t);
+/* Inner points that need not be gone to any more by `axes`, stopped at `t` seconds: those whose middle was passed, and one whose
+ * blend has begun if the axes are as near to it as the middle is. Without the latter a move that is stopped again and again
+ * would creep up to a point for ever: the nearer it starts, the slower it goes into the blend. */
+uint32_t mxrc_path_passed(const struct mxrc_path *path, uint32_t mask, double t,
+                          const struct mxrc_axis_config *limits,
+                          const struct mxrc_axis_state *axes);
 
 #endif

@@ -159,6 +159,73 @@ static void test_hold_and_take_over(void)
     }
 }
 
+/* Up a little, then far across: held at once and let go again, it goes up first all the same. */
+static void test_a_near_point_is_not_left_out(void)
+{
+    for (uint32_t profile = 0; profile < 2; profile++) {
+        double nearest[2];
+        for (int held = 0; held < 2; held++) {
+            struct mxrc_exec *exec = running();
+            double points[][2] = {{exec->axis[0].command, exec->axis[1].command + 0.04},
+                                  {exec->axis[0].command + 2, exec->axis[1].command + 0.04}};
+            path(profile, 1, points);
+            send_start(1, 0);
+            exec_run(exec, 3);
+            if (held) {
+                send_execution(MXRC_COMMAND_TASK_PAUSE, 1);
+                exec_run(exec, 100);
+                send_execution(MXRC_COMMAND_TASK_RESUME, 1);
+                exec_run(exec, 1);
+            }
+            nearest[held] = watch(exec, points[0]).nearest;
+            exec_done(exec);
+        }
+        CHECK_SAY(nearest[1] < 1.1 * nearest[0], "held it passes at %g, else at %g", nearest[1],
+                  nearest[0]);
+    }
+}
+
+/* A machine that stands still again and again: from rest each time, and for less time than the blend around a point takes. Every
+ * point is passed in its turn, and the way has an end. */
+static void test_arrives_over_interruptions(void)
+{
+    const uint32_t run[] = {80, 150, 300};
+    for (uint32_t profile = 0; profile < 2; profile++)
+        for (uint32_t r = 0; r < 3; r++) {
+            struct mxrc_exec *exec = running();
+            double nearest[4] = {9, 9, 9, 9};
+            uint32_t stalls = 0, cycle = 0, when[4] = {0};
+            path(profile, 4, corner);
+            send_start(1, 0);
+            exec_run(exec, 1);
+            for (; exec->active_tasks > 0 && stalls < 2000; stalls++) {
+                for (uint32_t i = 0; i < run[r] && exec->active_tasks > 0; i++) {
+                    fake.work_ns = i == 0 ? 15 * PERIOD : 0;
+                    exec_run(exec, 1);
+                    cycle++;
+                    for (uint32_t k = 0; k < 4; k++) {
+                        double distance = hypot(exec->axis[0].command - corner[k][0],
+                                                exec->axis[1].command - corner[k][1]);
+                        if (distance < nearest[k]) {
+                            nearest[k] = distance;
+                            when[k] = cycle;
+                        }
+                    }
+                }
+            }
+            CHECK_SAY(exec->active_tasks == 0,
+                      "profile %u, %u cycles at a time: not there after %u", profile, run[r],
+                      stalls);
+            for (uint32_t k = 0; k < 4; k++)
+                CHECK_SAY(nearest[k] < 0.25, "point %u is passed at %g", k, nearest[k]);
+            for (uint32_t k = 1; k < 4; k++)
+                CHECK(when[k] > when[k - 1]);
+            CHECK(exec->axis[0].command == 2 && exec->axis[1].command == -0.5);
+            CHECK_EQUAL(counter(MXRC_COUNTER_OUTPUTS_LIMITED), 0);
+            exec_done(exec);
+        }
+}
+
 int main(void)
 {
     exec_config_default();
@@ -167,5 +234,7 @@ int main(void)
     test_drawn_out();
     test_no_distance();
     test_hold_and_take_over();
+    test_a_near_point_is_not_left_out();
+    test_arrives_over_interruptions();
     return test_summary();
 }
