@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final
 
 from nonrt_process.consumer import Consumer
 from nonrt_process.context import Context
+from nonrt_process.run_file import write_run_file
 from shared.documents import write_nonrt_document
 from shared.segment import Segment
 
@@ -50,7 +50,9 @@ class EndpointsBoard(Consumer):
         with self._lock:
             self._ports[name] = port
             self._urls[name] = http_url(host, port)
-            self._write_file()
+            write_run_file(
+                self._path, {"pid": os.getpid(), "ports": self._ports, "urls": self._urls}
+            )
             self._write_segment()
 
     def ports(self) -> dict[str, int]:
@@ -84,14 +86,3 @@ class EndpointsBoard(Consumer):
         if segment is not None and document != self._written:
             write_nonrt_document(segment, document)
             self._written = document
-
-    def _write_file(self) -> None:
-        """Whole or not at all, so that a reader never sees half of it."""
-        text = json.dumps({"pid": os.getpid(), "ports": self._ports, "urls": self._urls}, indent=2)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        temporary = self._path.with_suffix(".tmp")
-        descriptor = os.open(temporary, flags, 0o640)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o640)
-            file.write(text + "\n")
-        temporary.replace(self._path)

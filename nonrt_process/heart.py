@@ -54,6 +54,8 @@ class SegmentHeart:
         self._turning = threading.Lock()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+        self.killed_before: int | None = None
+        """Pid of the process before this one, where it did not end in order."""
 
     @property
     def segment(self) -> Segment | None:
@@ -179,6 +181,9 @@ class SegmentHeart:
         start = int(lib.mxrc_process_start(pid))
         if status.pid == pid and status.process_start == start:
             return
+        before = int(status.pid)  # a stop in order clears it
+        if before:
+            self.killed_before = before
         status.pid = 0
         status.ready = int(self._ready)
         status.process_start = start

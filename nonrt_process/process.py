@@ -174,6 +174,11 @@ def _serve(
     gc.set_threshold(YOUNG_OBJECTS)
     heart.set_ready(True)
     log.info("ready: instance %s, pid %d", config.instance_name, os.getpid())
+    if heart.killed_before is not None:
+        log.error(
+            "Non-RT process %d did not end in order: it crashed or was killed; this one goes on",
+            heart.killed_before,
+        )
     manager.ready()
     while True:
         number = wait_for_signal(TURN_S)

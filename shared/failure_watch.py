@@ -7,7 +7,7 @@ check looks at. Needs neither numpy nor pydantic.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
 SLACK_NS: Final = 100_000_000
@@ -100,11 +100,14 @@ class FailureWatch:
 
 
 class RestartLimit:
-    """Restarts within restart_window_sec. Times in ns of CLOCK_MONOTONIC."""
+    """Restarts within restart_window_sec. Times in ns of CLOCK_MONOTONIC.
 
-    def __init__(self, policy: Callable[[], RestartPolicy]) -> None:
+    before: those that are known already, ascending.
+    """
+
+    def __init__(self, policy: Callable[[], RestartPolicy], before: Iterable[int] = ()) -> None:
         self._policy = policy
-        self._times: deque[int] = deque()
+        self._times: deque[int] = deque(before)
 
     def note(self, now_ns: int) -> None:
         """A restart began."""
@@ -112,10 +115,14 @@ class RestartLimit:
 
     def used(self, now_ns: int) -> int:
         """Restarts within the window."""
+        return len(self.times(now_ns))
+
+    def times(self, now_ns: int) -> list[int]:
+        """Of the restarts within the window, ascending."""
         window_ns = self._policy().restart_window_sec * 1_000_000_000
         while self._times and now_ns - self._times[0] >= window_ns:
             self._times.popleft()
-        return len(self._times)
+        return list(self._times)
 
     def exhausted(self, now_ns: int) -> bool:
         """Whether one more would be too many."""

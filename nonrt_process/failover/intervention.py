@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from shared.clock import Clock
+from shared.config.json_write import write_json
 
 
 class Intervention:
@@ -51,14 +51,7 @@ class Intervention:
         self._reason, self._since = reason, now.isoformat(timespec="milliseconds")
         self._log.critical("MANUAL_INTERVENTION: %s", reason)
         try:
-            temporary = self._path.with_suffix(".tmp")
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-            descriptor = os.open(temporary, flags, 0o640)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({"reason": reason, "since": self._since}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
+            write_json(self._path, {"reason": reason, "since": self._since})
         except OSError as error:
             self._log.error("%s cannot be written: %s", self._path, error.strerror)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from nonrt_process.failover.diagnosis import Diagnosis, Examiner
 from nonrt_process.failover.intervention import Intervention
+from nonrt_process.failover.restart_record import RestartRecord
 from nonrt_process.quiet import Quiet
 from nonrt_process.rt_view import RtView
 from shared.clock import Clock
@@ -71,6 +72,7 @@ class Manager:
         hands: Hands,
         examiner: Examiner,
         intervention: Intervention,
+        record: RestartRecord,
         clock: Clock,
         log: logging.Logger,
     ) -> None:
@@ -78,12 +80,13 @@ class Manager:
         self._hands = hands
         self._examiner = examiner
         self._intervention = intervention
+        self._record = record
         self._clock = clock
         self._log = log
         self._quiet = Quiet(log, clock)
         self._watch = FailureWatch(policy, TICK_NS)
         self._timing_watch = FailureWatch(policy, TICK_NS)
-        self._limit = RestartLimit(policy)
+        self._limit = RestartLimit(policy, record.load(clock.monotonic_ns()))
         self._current: Target | None = None
         self._orderly = False
         self._restarts = (0, 0)  # generation, PRIMARYs in it before the present one
@@ -131,6 +134,7 @@ class Manager:
         """A person has looked: count from zero, act again."""
         with self._lock:
             self._limit.clear()
+            self._record.save([])
             self._watch.reset()
             self._timing_watch.reset()
             self._asked = None
@@ -147,8 +151,14 @@ class Manager:
         known = self._current
         if view is not None:
             target = Target(view.pid, view.process_start)
+            successor = (look.generation, view.restart_count) != self._restarts
             if known is not None and target != known and not self._hands.alive(known):
+                # Who stops in order takes its pid out of the segment.
+                stopped = view.state == RtState.SHUTDOWN and not view.alive and not successor
+                self._orderly = self._orderly or stopped
                 self._died(known, now_ns)
+            if successor:
+                self._orderly = False  # that was the one before
             self._count_unseen(look.generation, view.restart_count, now_ns)
             if view.alive:
                 self._current = target
@@ -173,7 +183,11 @@ class Manager:
         before, self._restarts = self._restarts, (generation, restarts)
         if before[0] == generation:
             for _ in range(restarts - before[1] - 1):
-                self._limit.note(now_ns)
+                self._count(now_ns)
+
+    def _count(self, now_ns: int) -> None:
+        self._limit.note(now_ns)
+        self._record.save(self._limit.times(now_ns))
 
     def _died(self, target: Target, now_ns: int) -> None:
         """Once per process: its supervisor restarts it now, if the limit allows it."""
@@ -187,7 +201,7 @@ class Manager:
         if self._limit.exhausted(now_ns):
             self._give_up(f"RT process {target.pid} has died")
             return
-        self._limit.note(now_ns)
+        self._count(now_ns)
         self._log.error(
             "RT process %d has died, restart %d of %d within %d s",
             target.pid,

@@ -14,6 +14,7 @@ from nonrt_process.failover.diagnosis import Examiner
 from nonrt_process.failover.hands import RtHands
 from nonrt_process.failover.intervention import Intervention
 from nonrt_process.failover.manager import TICK_NS, Manager
+from nonrt_process.failover.restart_record import RestartRecord
 from nonrt_process.failover.router import make_router
 from nonrt_process.interfaces import (
     HEALTHY,
@@ -46,10 +47,18 @@ class FailoverPlugin(Plugin):
         def attach() -> None:
             Segment.attach(context.instance).detach()
 
-        file = context.config.current.paths.data_dir / f"{context.instance}.intervention.json"
+        paths = context.config.current.paths
+        file = paths.data_dir / f"{context.instance}.intervention.json"
         self._intervention = Intervention(file, context.clock, log)
+        self._record = RestartRecord(paths.run_dir / f"{context.instance}.restarts.json", log)
         manager = Manager(
-            policy, RtHands(context), Examiner(attach), self._intervention, context.clock, log
+            policy,
+            RtHands(context),
+            Examiner(attach),
+            self._intervention,
+            self._record,
+            context.clock,
+            log,
         )
         super().__init__(
             "failover",
@@ -67,6 +76,10 @@ class FailoverPlugin(Plugin):
     def start(self) -> None:
         """See whether a person was asked for before this process began."""
         self._intervention.load()
+
+    def stop(self) -> None:
+        """Stopped in order, so by a person: whoever starts it again begins to count anew."""
+        self._record.save([])
 
     def _manual(self) -> Finding:
         reason = self._intervention.reason

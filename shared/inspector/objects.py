@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from shared.boot_id import boot_id
 from shared.core import ffi, layout_hash, lib, to_text
 from shared.enums import RegionId, SegmentState, Writer, name_of
 from shared.segment import SHM_DIRECTORY, Region, process_alive
@@ -247,15 +248,6 @@ def _attached(
             alive = process_alive(pid, start)
             found.append(AttachedProcess(region.id - RegionId.MEMBER, pid, alive))
     return tuple(found)
-
-
-def boot_id() -> str:
-    """The boot that this is, 32 hexadecimal digits as in the header; zeros where unknown."""
-    try:
-        text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-    except OSError:
-        return "0" * 32
-    return text.strip().replace("-", "")
 
 
 def user_name(uid: int) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from shared.boot_id import boot_id
 from shared.core import now_ns
 from shared.enums import Role, RtState, SegmentState, name_of
-from shared.inspector.objects import boot_id
 from shared.segment import Segment, process_alive
 
 SILENT_MS: Final = 500.0

@@ -21,6 +21,7 @@ import pytest
 from shared.enums import ImageTake, RtState
 from shared.process_image import Plant
 from shared.segment import Segment
+from tests.integration.test_nonrt_process import ANY_TIMING, SERVING, started_nonrt
 from tests.lab.arm import sweep
 from tests.processes import BIN, Place, Running, run_to_end, started_rt, wait_for, wait_for_state
 
@@ -232,6 +233,43 @@ def test_a_truncated_segment(place: Place) -> None:
         wait_for(lambda: arm.takes[-1] is ImageTake.TAKEN, "commits of the new generation")
         # Before the first commit, driven, safe while nobody drove, driven again.
         assert arm.takes[-3:] == [ImageTake.TAKEN, ImageTake.STOPPED, ImageTake.TAKEN]
+
+
+def test_restarts_are_counted_over_a_kill_of_the_observer(place: Place, up: Running) -> None:
+    segment = current(place)
+    first, nonrt = int(segment.rt_status.pid), int(segment.nonrt_status.pid)
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: "restart 1 of" in up.output or None, "the first restart")
+    segment = current(place, other_than=first)
+    os.kill(nonrt, signal.SIGKILL)
+    said = f"Non-RT process {nonrt} did not end in order"
+    wait_for(lambda: said in up.output or None, "what its successor says")
+    os.kill(int(segment.rt_status.pid), signal.SIGKILL)
+    wait_for(lambda: "restart 2 of" in up.output or None, "the second restart")
+    record = place.folder / "run" / f"{place.instance}.restarts.json"
+    assert len(json.loads(record.read_text())["restarts_ns"]) == 2
+    current(place, other_than=int(segment.rt_status.pid))
+    up.end()
+    assert json.loads(record.read_text())["restarts_ns"] == [], "stopped in order, by a person"
+
+
+def test_a_stop_in_order_is_not_taken_for_a_death(place: Place) -> None:
+    """RT alone, as `systemctl stop mxrc-rt` does it; it is often over between two looks."""
+
+    def wait_for_said(times: int) -> None:
+        wait_for(lambda: nonrt.output.count("RT stopped in order") == times, "what is said")
+
+    place.environ |= ANY_TIMING
+    with started_nonrt(place) as nonrt:
+        for stops in range(1, 5):
+            with started_rt(place, name=f"rt{stops}") as rt:
+                wait_for_state(place, rt)
+                nonrt.wait_for_status(*SERVING)
+                rt.signal(signal.SIGTERM)
+                assert rt.wait() == 0, rt.output
+            wait_for_said(stops)
+        assert "has died" not in nonrt.output
+        assert nonrt.get("/api/v1/failover").json()["restarts_in_window"] == 0
 
 
 def test_the_limit_a_person_and_reset(place: Place, up: Running) -> None:

@@ -67,6 +67,7 @@ def test_a_successor_counts_as_a_restart(tmp_path: Path) -> None:
             heart.claim()
             look(heart, clock)
             assert nonrt.nonrt_status.start_count == expected
+            assert heart.killed_before == (2**22 if expected == 2 else None)
             nonrt.nonrt_status.pid = 2**22  # killed: its pid belongs to nobody
             del heart
 

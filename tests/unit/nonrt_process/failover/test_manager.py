@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from nonrt_process.failover.diagnosis import Examiner
 from nonrt_process.failover.intervention import Intervention
 from nonrt_process.failover.manager import TICK_NS, Look, Manager
+from nonrt_process.failover.restart_record import RestartRecord
 from nonrt_process.rt_view import RtView
+from shared.boot_id import boot_id
 from shared.clock import FakeClock
 from shared.config.models.failover_policy import FailoverPolicy
 from shared.core import MxrcError
@@ -50,6 +53,7 @@ class Plant:
         self.dead: set[int] = set()
         self.safes = 0
         self.file = tmp_path / "test.intervention.json"
+        self.record = tmp_path / "test.restarts.json"
         self.manager = self.make()
 
     def make(self) -> Manager:
@@ -60,6 +64,7 @@ class Plant:
             self,
             Examiner(self._attach),
             self.intervention,
+            RestartRecord(self.record, logging.getLogger("t")),
             self.clock,
             logging.getLogger("t"),
         )
@@ -292,6 +297,75 @@ def test_slow_deaths_do_not(plant: Plant) -> None:
     assert not plant.intervention.reason
 
 
+def test_restarts_are_counted_over_restarts_of_the_observer(plant: Plant) -> None:
+    for used in (1, 2):
+        plant.die()
+        plant.run(SECOND)
+        assert plant.manager.status()["restarts_in_window"] == used
+        plant.manager = plant.make()
+        plant.start_another()
+        plant.run(SECOND)
+        assert plant.manager.status()["restarts_in_window"] == used
+    plant.die()
+    plant.run(SECOND)
+    assert "2 restarts within 60 s" in plant.intervention.reason
+    plant.manager.reset()
+    plant.manager = plant.make()
+    assert plant.manager.status()["restarts_in_window"] == 0
+
+
+def test_restarts_long_ago_are_forgotten_by_a_successor(plant: Plant) -> None:
+    plant.die()
+    plant.run(SECOND)
+    plant.clock.advance(60_000 * MS)
+    plant.manager = plant.make()
+    assert plant.manager.status()["restarts_in_window"] == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"boot_id": "BOOT"}',
+        '{"boot_id": "BOOT", "restarts_ns": 7}',
+        '{"boot_id": "BOOT", "restarts_ns": ["a"]}',
+        '{"boot_id": "BOOT", "restarts_ns": [NaN]}',
+        "[" * 70_000,
+    ],
+)
+def test_a_damaged_record_is_said_and_counts_as_none(
+    plant: Plant, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    plant.record.write_text(content.replace("BOOT", boot_id()))
+    plant.manager = plant.make()
+    assert plant.manager.status()["restarts_in_window"] == 0
+    assert "test.restarts.json cannot be read" in caplog.text
+
+
+def test_a_record_of_another_boot_or_of_the_future_counts_as_none(plant: Plant) -> None:
+    now = plant.clock.monotonic_ns()
+    plant.record.write_text(json.dumps({"boot_id": "0" * 31 + "1", "restarts_ns": [now - 1]}))
+    assert plant.make().status()["restarts_in_window"] == 0
+    plant.record.write_text(json.dumps({"boot_id": boot_id(), "restarts_ns": [now + 1]}))
+    assert plant.make().status()["restarts_in_window"] == 0
+    plant.record.write_text(json.dumps({"boot_id": boot_id(), "restarts_ns": [now - 1]}))
+    assert plant.make().status()["restarts_in_window"] == 1
+
+
+def test_without_its_folder_the_manager_goes_on(
+    plant: Plant, caplog: pytest.LogCaptureFixture
+) -> None:
+    plant.record = plant.record.parent / "gone" / "test.restarts.json"
+    plant.manager = plant.make()
+    plant.run(2 * SECOND)
+    plant.die()
+    plant.run(SECOND)
+    assert plant.manager.status()["restarts_in_window"] == 1
+    assert "cannot be written" in caplog.text
+
+
 def test_intervention_outlives_the_process_and_ends_by_reset(plant: Plant) -> None:
     plant.policy = plant.policy.model_copy(update={"max_restart_count": 0})
     plant.die()
@@ -316,6 +390,41 @@ def test_an_unreadable_file_counts_as_the_worst(plant: Plant) -> None:
     plant.file.write_text("{")
     plant.make()
     assert "worst" in plant.intervention.reason
+
+
+def left_in_order(plant: Plant, restart_count: int = 0) -> None:
+    """Whoever ran last stops in order between two ticks: its pid is no longer in the segment."""
+    assert plant.now is not None
+    plant.dead.add(plant.now.pid)
+    plant.now = view(
+        0, process_start=0, alive=False, state=RtState.SHUTDOWN, restart_count=restart_count
+    )
+
+
+def test_a_stop_that_is_over_between_two_ticks_is_no_death(
+    plant: Plant, caplog: pytest.LogCaptureFixture
+) -> None:
+    left_in_order(plant)
+    plant.run(2)
+    plant.now = None
+    plant.run(SECOND)
+    assert plant.manager.status()["restarts_in_window"] == 0
+    assert "has died" not in caplog.text
+
+
+def test_a_process_that_lived_between_two_ticks_after_a_stop_is_counted(plant: Plant) -> None:
+    left_in_order(plant)
+    plant.run(2)
+    plant.now = view(150, alive=False, restart_count=1)
+    plant.dead.add(150)
+    plant.run(SECOND)
+    assert plant.manager.status()["restarts_in_window"] == 1
+
+
+def test_a_stop_of_its_successor_does_not_hide_a_death(plant: Plant) -> None:
+    left_in_order(plant, restart_count=1)
+    plant.run(SECOND)
+    assert plant.manager.status()["restarts_in_window"] == 1
 
 
 def test_an_orderly_stop_is_no_failure(plant: Plant) -> None:
