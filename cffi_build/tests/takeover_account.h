@@ -5,45 +5,47 @@
 #include "takeover.h"
 
 /* Each commit against the one before: a slot without one is a slot in which the arm holds, and motion goes on from there as if it had
- * not been. What a PRIMARY committed and did not live to write down its successor commits once more. After about 10 ms without a
- * commit the arm has stopped: motion goes on from rest, from where it stands. */
+ * not been. What a PRIMARY committed and did not live to write down its successor commits once more, and so does the one after it,
+ * should that one die as early: the arm stands from the first of these. More than 10 ms after the last commit that was written down,
+ * which is one that the same process went on from, the arm has stopped: motion goes on from rest, from where it stands. */
 static int quiet_motion; /* kinks are what is looked for */
 
 static void look_at_motion(uint32_t *jumps, uint32_t *kinks, uint32_t *rests)
 {
-    const struct commit *a = NULL;
-    uint64_t count = plant->commits < JOURNAL ? plant->commits : JOURNAL;
-    double velocity = 0, other = 0, step = ACCELERATION_MAX * 1e-3 * (1 + 1e-3);
+    const struct commit *before = NULL;
+    uint64_t count = plant->commits < JOURNAL ? plant->commits : JOURNAL, written = 0;
+    double velocity = 0, step = ACCELERATION_MAX * 1e-3 * (1 + 1e-3);
     *jumps = *kinks = *rests = 0;
     for (uint64_t i = 0; i < count; i++) {
-        const struct commit *b = &plant->journal[i];
+        const struct commit *b = &plant->journal[i], *a = before;
         if (b->fate != COMMIT_MADE)
             continue;
-        const struct commit *before = a;
-        a = b;
-        if (!before)
+        before = b;
+        if (!a) {
+            written = b->cycle;
             continue;
-        double now = (b->command - before->command) / 1e-3;
-        uint64_t stood = b->cycle - before->cycle;
+        }
+        double now = (b->command - a->command) / 1e-3;
+        int again = a->epoch != b->epoch && now == 0;
+        if (!again)
+            written = a->cycle;
         *jumps += fabs(now) > VELOCITY_MAX * (1 + 1e-5);
-        /* The executive counts from the last slot that it knows of, which may be the one before: at 10 it may do either. */
-        if (stood > 10)
+        if (b->cycle - written > 10) {
             *rests += fabs(velocity) > step;
-        if (stood >= 10)
-            other = 0;
-        if (stood > 10)
             velocity = 0;
-        if (before->epoch != b->epoch && now == 0 && stood <= 10)
+        }
+        if (again)
             continue;
-        if (fabs(now - velocity) > step && fabs(now - other) > step) {
+        if (fabs(now - velocity) > step) {
             if (!quiet_motion)
-                printf("kink: cycles %" PRIu64 " %" PRIu64
-                       ", epochs %u %u, command %.9g -> %.9g, velocity before %.6g\n",
-                       before->cycle, b->cycle, (unsigned)before->epoch, (unsigned)b->epoch,
-                       before->command, b->command, velocity);
+                printf("kink: cycles %" PRIu64 " %" PRIu64 ", %" PRIu64
+                       " after what was written down, epochs %u %u, command %.9g -> %.9g, velocity "
+                       "before %.6g\n",
+                       a->cycle, b->cycle, b->cycle - written, (unsigned)a->epoch,
+                       (unsigned)b->epoch, a->command, b->command, velocity);
             ++*kinks;
         }
-        velocity = other = now;
+        velocity = now;
     }
 }
 

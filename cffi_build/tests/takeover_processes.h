@@ -74,6 +74,8 @@ struct plant {
     uint32_t forgetful; /* wrong variant: the successor does not ask what was committed last */
     uint32_t spare;     /* take-overs do not kill */
     uint32_t end;
+    uint32_t firstborn; /* so many of those that begin next die after their first commit */
+    uint64_t birth_ns;  /* how long those that begin wait before anything else */
     uint32_t poisoned;  /* times that a stale output reached the device */
     uint32_t backwards; /* an epoch after a newer one */
     uint64_t applied;
@@ -81,7 +83,8 @@ struct plant {
     uint64_t commits;
     struct commit journal[JOURNAL]; /* every commit, in order */
     struct orders orders[MXRC_MEMBERS];
-    uint64_t last_stopped; /* pid */
+    uint64_t last_stopped;          /* pid */
+    uint32_t died[MXRC_PHASES + 2]; /* deaths that were ordered, by die_phase */
 };
 
 static struct plant *plant;
@@ -208,6 +211,7 @@ static void at_phase(void *context, uint32_t phase)
         return;
     }
     mxrc_store_relaxed32(&orders->die_phase, MXRC_PHASES);
+    mxrc_store_release32(&plant->died[die], mxrc_load_relaxed32(&plant->died[die]) + 1);
     if (record)
         die_in_record();
     kill(getpid(), SIGKILL);
@@ -219,6 +223,7 @@ static int rt_main(void)
 {
     int created;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    rest(plant->birth_ns);
     if (mxrc_segment_open_rt(&own_segment, fixture_name, fixture_lock, &arena_geometry, &created,
                              error, sizeof error) ||
         created) {
@@ -227,6 +232,10 @@ static int rt_main(void)
         return 2;
     }
     *own_orders() = (struct orders){.die_phase = MXRC_PHASES};
+    if (plant->firstborn > 0) {
+        plant->firstborn--;
+        own_orders()->die_phase = MXRC_AT_COMMITTED;
+    }
     admitted_epoch =
         &((struct mxrc_lease *)mxrc_region(&own_segment, MXRC_REGION_LEASE, NULL))->admitted_epoch;
     for (;;) {
