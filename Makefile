@@ -134,8 +134,9 @@ test-lab: build ## Tests against real outside parts (collector, containers, ...)
 	@$(call pytest,tests/lab,$(ARGS))
 
 .PHONY: test-vm
-test-vm: build ## Placement and units on emulated PREEMPT_RT machines with two NUMA nodes (root; part of test-lab)
-	@$(PYTEST) -n 2 --dist loadfile -rA --durations=4 tests/lab/test_vm.py tests/lab/test_vm_units.py $(ARGS)
+test-vm: build ## Placement, units and repair on emulated PREEMPT_RT machines (root; part of test-lab)
+	@$(PYTEST) -n 2 --dist loadfile -rA --durations=4 tests/lab/test_vm.py tests/lab/test_vm_units.py \
+		tests/lab/test_vm_repair.py $(ARGS)
 
 .PHONY: test-pythons
 test-pythons: build ## Unit tests on every other Python 3.10 to 3.13 of this machine

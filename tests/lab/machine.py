@@ -3,7 +3,8 @@
 Its image is kept in ~/.cache/mxrc/vm (XDG_CACHE_HOME), in a folder named by the checksum of what it
 is made of: build.sh and the requirements. One that was not used for two weeks is dropped; dropping
 the whole folder costs nothing but the time to make it again. Only function is real in the machine,
-never latency: four CPUs are emulated on those of this one.
+never latency: four CPUs are emulated on those of this one. Times mean something where they are
+counted.
 """
 
 from __future__ import annotations
@@ -47,10 +48,12 @@ def cache() -> Path:
     return Path(base) / "mxrc/vm"
 
 
-def boot(guest: Path, share: Path, isolation: str = ISOLATED) -> dict[str, Any]:
+def boot(
+    guest: Path, share: Path, isolation: str = ISOLATED, *, counted: bool = False
+) -> dict[str, Any]:
     """What `guest`/checks.py wrote, by check. share: an empty folder, /share in the machine.
 
-    The files of `guest` are in it. isolation: kernel parameters.
+    isolation: kernel parameters. counted: one CPU, with a clock that counts its instructions.
     """
     if os.getuid() != 0:
         skip_or_fail("building the machine needs root", "sudo")
@@ -66,13 +69,14 @@ def boot(guest: Path, share: Path, isolation: str = ISOLATED) -> dict[str, Any]:
     made = time.monotonic()
     with _locked(cache() / "lock"):  # pip builds in the clone
         _own(share)
-    shutil.copy(guest / "run.sh", share)
+    shutil.copy(HERE / "checks.sh", share / "run.sh")
+    (share / "name").write_text(guest.name)
     packed = time.monotonic()
     done = subprocess.run(
         [str(HERE / "run.sh"), str(image), str(share), str(_left())],
         check=False,
         timeout=BOOT_S + 60,
-        env={**os.environ, "VM_ISOLATION": isolation},
+        env={**os.environ, "VM_ISOLATION": isolation, "VM_COUNTED": "1" if counted else ""},
     )
     ran = time.monotonic() - packed
     (share / "own.tar").unlink(missing_ok=True)

@@ -156,8 +156,10 @@ def wait_for_another(box: Box, unit: str, pid: str) -> None:
     """Until the unit has another process and is ready, or has failed for good."""
 
     def seen() -> bool:
+        # In this order: the state is not of an earlier process than the pid.
+        other = box.show(unit, "MainPID") != pid
         state = box.show(unit, "ActiveState")
-        return state == "failed" or (state == "active" and box.show(unit, "MainPID") != pid)
+        return state == "failed" or (state == "active" and other)
 
     wait_for(seen, f"another process of {unit}, or its end")
 
@@ -262,6 +264,17 @@ def arm_in(box: Box) -> Iterator[None]:
         box.run("systemctl", "stop", ARM_UNIT, check=False)
 
 
+@contextmanager
+def telling(box: Box, *units: str) -> Iterator[None]:
+    """Prints the end of the journal of the units when the body fails."""
+    try:
+        yield
+    except BaseException:
+        for unit in units:
+            print(f"---- {unit}\n{box.journal(unit)[-4000:]}")
+        raise
+
+
 def task(box: Box, *arguments: str) -> dict[str, Any]:
     """What `mxrc task` answers."""
     answer: dict[str, Any] = json.loads(box.run(str(BIN / "mxrc"), "task", *arguments, "--json"))
@@ -273,11 +286,17 @@ def test_killed_in_motion_the_arm_goes_on(box: Box) -> None:
     kills, rounds = 4, 12
     bare_s: list[float] = []
     robot = {"driver": {"type": "process_image", "name": "arm", "input_timeout_ms": 2000}}
-    schedule = {"safe_mode_resume": "automatic"}
+    # A machine that stands still for a second is not taken for a fault of Non-RT.
+    schedule = {"safe_mode_resume": "automatic", "heartbeat_timeout_ms": 5000}
     box.write("/etc/mxrc/tasks/sweep.json", json.dumps(sweep("sweep", rounds, lasts_s=1.0)))
     box.run("chown", "root:mxrc", "/etc/mxrc/tasks/sweep.json")
     box.run("chmod", "640", "/etc/mxrc/tasks/sweep.json")
-    with configured(box, robot=robot, rt_schedule=schedule), arm_in(box), services(box):
+    with (
+        configured(box, robot=robot, rt_schedule=schedule),
+        arm_in(box),
+        services(box),
+        telling(box, ARM_UNIT, RT, NONRT),
+    ):
         generation = running(box)["generation"]
         task(box, "start", "sweep")
         wait_for(lambda: task(box, "show", "sweep")["status"] == "RUNNING" or None, "motion")

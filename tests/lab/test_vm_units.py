@@ -1,52 +1,32 @@
 """The units on a PREEMPT_RT kernel with cgroup v2: a cpuset of their own, restarts, limits.
 
-The machine is booted once, with no CPU isolated; what came of it is judged here. It is emulated:
-times are judged by how much longer it takes for the imports that a start of RT mostly consists of.
+The machine is booted once, with no CPU isolated; what came of it is judged here. How long anything
+takes in it means nothing: test_vm_repair.py is about that.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from typing import Any
 
 import pytest
 
+from tests.lab.judging import judge_motion, judge_start
 from tests.lab.machine import BOOT_S, BUILD_S, HERE, boot, of
-from tests.lab.vm.units.plan import PERIOD_S, ROUNDS
+from tests.lab.vm.units.plan import KILLS, PERIOD_S, ROUNDS
 
 FIFO = 1
-BOUND_S = 5.0  # SC-005
-VELOCITY_MAX = 2.0  # rad/s, of the first axis of the shipped robot.json
 
 pytestmark = pytest.mark.timeout(BUILD_S + BOOT_S + 600)
 
 
-def imports_here() -> float:
-    """Seconds of what `yardsticks` imports in the machine, the least of some."""
-    took = []
-    for _ in range(5):
-        begin = time.monotonic()
-        subprocess.run([sys.executable, "-I", "-c", "import numpy, pydantic"], check=True)
-        took.append(time.monotonic() - begin)
-    return min(took)
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    before = imports_here()
-    found = boot(HERE / "units", tmp_path_factory.mktemp("vm"), isolation="")
-    return {**found, "imports_here": min(before, imports_here())}
+    return boot(HERE / "units", tmp_path_factory.mktemp("vm"), isolation="")
 
 
 def test_installed_and_started(results: dict[str, Any]) -> None:
     found = of(results, "install")
-    assert "PREEMPT_RT" in found["kernel"]
-    assert found["installed"]["status"] == 0, found["installed"]["output"]
-    assert found["started"]["status"] == 0, found["started"]["output"]
-    assert found["running"]["state"] == "RUNNING", found["running"]
-    assert found["ready"]
+    judge_start(found)
     assert found["status"]["ActiveState"] == "active"
     assert "PRIMARY, RUNNING" in found["status"]["StatusText"]
 
@@ -86,54 +66,20 @@ def test_priority_and_locked_memory_by_the_limits_of_the_unit(results: dict[str,
     assert limits["Max core file size"] == ["0", "0"]
 
 
-def slower(results: dict[str, Any]) -> float:
-    """How many times as long as on this machine the same imports take in the emulated one."""
-    measured = of(results, "kill_rt")["yardsticks"]
-    return float(min(one["imports"] for one in measured) / results["imports_here"])
-
-
 def test_killed_without_a_standby_it_goes_on(results: dict[str, Any]) -> None:
     found = of(results, "kill_rt")
-    factor = slower(results)
-    bare = min(one["bare"] for one in found["yardsticks"])
-    imports = min(one["imports"] for one in found["yardsticks"])
-    print(
-        f"in the machine a bare Python takes {bare:.2f} s, one with numpy and pydantic "
-        f"{imports:.1f} s: {factor:.0f} times as long as outside"
-    )
     for one in found["rounds"]:
-        took = one["seconds"]
-        print(
-            f"kill -9 to the next cycle: {took:.1f} s, {took / bare:.0f} bare Pythons, "
-            f"{took / imports:.1f} with numpy and pydantic; outside {took / factor:.2f} s"
-        )
         before, after = one["before"], one["after"]
-        assert one["restarts"] == 1
         assert after["state"] == "RUNNING", after
         assert after["generation"] == before["generation"]
         assert after["recovery"] == 1, "not from the state block"
         assert after["epoch"] == before["epoch"] + 1
         assert after["run"] > before["run"]
         assert after["cycle"] > before["cycle"], "not on the same time grid"
-        assert took / factor < BOUND_S
-    assert found["journal"].count("Recovered from the state block") >= len(found["rounds"])
 
 
 def test_killed_in_motion_the_arm_goes_on(results: dict[str, Any]) -> None:
-    """Through a process image: continuous, no round lost or made twice."""
-    found = of(results, "kill_rt")
-    motion, kills = found["motion"], len(found["rounds"])
-    print(f"kills in motion: {motion}")
-    assert found["task"]["status"] == "COMPLETED", found["task"]
-    assert len(motion["outages"]) == kills
-    for outage in motion["outages"]:
-        assert outage["seconds"] / slower(results) < BOUND_S
-        assert outage["step"] <= VELOCITY_MAX * PERIOD_S
-    assert any(outage["speed"] > 0.1 for outage in motion["outages"]), "all at rest"
-    assert motion["held"] >= kills, "the plant's watchdog holds the arm meanwhile"
-    assert motion["fastest"] <= VELOCITY_MAX * 1.001
-    assert motion["backwards"] == 0
-    assert motion["rounds"] == ROUNDS
+    judge_motion(of(results, "kill_rt"), KILLS, PERIOD_S, ROUNDS)
 
 
 @pytest.mark.parametrize("how", ["kill", "restart"])

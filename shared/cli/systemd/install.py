@@ -24,6 +24,7 @@ from shared.resources import resource_path
 from shared.startup import SYSTEM_CONFIG
 
 SERVICES: Final = ("mxrc-nonrt.service", "mxrc-rt.service")
+SLICES: Final = ("mxrcrt.slice", "mxrc.slice")
 INSTANCE: Final = "main"
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _PACKAGES: Final = ("shared", "rt_process", "nonrt_process")
@@ -87,6 +88,8 @@ def uninstall(root: Path, say: Say) -> None:
         # The arm comes to rest while Non-RT still records.
         for unit in (*standbys, *reversed(SERVICES), "mxrc.target"):
             system.run("systemctl", "disable", "--now", unit, allow_failure=True)
+        # An empty slice stays active, and its cgroup there, until somebody stops it.
+        system.run("systemctl", "stop", *SLICES, allow_failure=True)
     removed = 0
     for path in _installed(root):
         path.unlink()

@@ -11,9 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,12 +22,12 @@ from shared.documents import read_member_document
 from shared.enums import Access, RtState
 from shared.resources import resource_path
 from shared.segment import Segment
+from tests.lab.vm.checking import run_checks
 from tests.lab.vm.fork import fork, mxrc
 
 PATIENCE_S = 300.0
 LOOK_S = 0.7  # seldom: looking takes the time of CPUs that are emulated
 PERIOD_US = 20_000  # a cycle takes a millisecond here
-RESULTS: dict[str, Any] = {}
 ROOT = Path("/var/tmp/mxrc")
 
 
@@ -295,19 +293,5 @@ CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def main() -> None:
-    target = Path(sys.argv[1])
-    for name in sys.argv[2:] or CHECKS:
-        check = CHECKS[name]
-        begin = time.monotonic()
-        try:
-            RESULTS[name] = check()
-        except Exception:  # noqa: BLE001 - the others are wanted all the same
-            RESULTS[name] = {"failed": traceback.format_exc()}
-        RESULTS[name]["seconds"] = round(time.monotonic() - begin, 1)
-        print(name, RESULTS[name]["seconds"], flush=True)
-        target.write_text(json.dumps(RESULTS, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    run_checks(CHECKS)

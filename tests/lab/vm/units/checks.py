@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from shared.resources import resource_path
-from tests.lab.arm import account, sweep
+from tests.lab.vm.checking import run_checks
 from tests.lab.vm.fork import mxrc
+from tests.lab.vm.units.installing import (
+    CONFIG,
+    SOURCE,
+    copy_configuration,
+    install_units,
+    start_all,
+)
 from tests.lab.vm.units.look import (
-    ASK_S,
     NONRT,
     RT,
-    ask,
-    attached,
     document,
     edit,
     journal,
@@ -37,17 +37,13 @@ from tests.lab.vm.units.look import (
     state,
     threads,
     wait,
-    yardsticks,
 )
+from tests.lab.vm.units.motion import kill_in_motion
 from tests.lab.vm.units.plan import KILLS, PERIOD_S, ROUNDS, SWEEP_S
 
 RT_CPUS, OTHER_RT_CPUS = [2, 3], [1, 3]
-CONFIG = Path("/etc/mxrc")
-SOURCE = Path("/var/tmp/config")
 LATENCY = Path("/dev/cpu_dma_latency")
 SLICE = Path("/sys/fs/cgroup/mxrcrt.slice")
-ARM, ARM_UNIT, ARM_FILE = "/opt/mxrc/arm.py", "mxrc-test-arm.service", Path("/run/mxrc/arm.json")
-RESULTS: dict[str, Any] = {}
 
 
 def install() -> dict[str, Any]:
@@ -55,36 +51,24 @@ def install() -> dict[str, Any]:
 
     A slow machine gets time.
     """
-    shutil.copytree(resource_path("config"), SOURCE)
+    copy_configuration(ROUNDS, SWEEP_S)
     rt_cpus = {"cpu_cores": RT_CPUS, "isolation_mode": "CGROUPS", "is_exclusive": True}
     edit(SOURCE, "cpu_affinity", "rt_process", rt_cpus)
-    schedule = {"safe_mode_resume": "automatic", "heartbeat_timeout_ms": 20_000}
-    edit(SOURCE, "rt_schedule", None, schedule | {"period_us": round(PERIOD_S * 1e6)})
+    schedule = {"heartbeat_timeout_ms": 20_000, "period_us": round(PERIOD_S * 1e6)}
+    edit(SOURCE, "rt_schedule", None, schedule)
     slow = {"health_check_interval_ms": 20_000, "health_check_timeout_ms": 15_000}
     for part in ("rt_process", "non_rt_process"):
         rates = {"degraded_miss_rate": 1.0, "unhealthy_miss_rate": 1.0, "max_restart_count": 50}
         edit(SOURCE, "failover_policy", part, slow | rates)
-    edit(SOURCE, "tracing_config", "exporter", {"type": "NONE"})
-    driver = {"type": "process_image", "name": "arm", "input_timeout_ms": 10_000}
-    edit(SOURCE, "robot", None, {"driver": driver | {"start_timeout_s": 120}})
-    (SOURCE / "tasks/sweep.json").write_text(json.dumps(sweep("sweep", ROUNDS, SWEEP_S)))
-    for path in (SOURCE, *SOURCE.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    found: dict[str, Any] = {"installed": mxrc("systemd", "install", "--config-dir", str(SOURCE))}
+    found: dict[str, Any] = {"installed": install_units()}
     for unit in (RT, NONRT):
         drop_in = Path(f"/etc/systemd/system/{unit}.d")
         drop_in.mkdir()
         (drop_in / "slow.conf").write_text("[Service]\nTimeoutStartSec=900\n")
     run("systemctl", "daemon-reload")
-    arm = [sys.executable, "-P", ARM, "arm", "6", str(PERIOD_S), str(ARM_FILE)]
-    found["arm"] = run("systemd-run", f"--unit={ARM_UNIT}", "--uid=mxrc", "--collect", *arm)
-    found["started"] = run("systemctl", "enable", "--now", "mxrc.target", NONRT, RT)
-    found["running"] = running()
-    found["ready"] = bool(serving())
+    found |= start_all(PERIOD_S)
     found["status"] = show(RT, "ActiveState", "StatusText")
-    found["kernel"] = os.uname().version
     found["latency"] = {"group": LATENCY.group(), "mode": oct(LATENCY.stat().st_mode & 0o777)}
-    os.sync()  # what was written until now is not written while something is timed
     return found
 
 
@@ -120,26 +104,8 @@ def cpuset() -> dict[str, Any]:
 
 
 def kill_rt() -> dict[str, Any]:
-    """In the middle of a motion; nobody stands by."""
-    rounds = []
-    found: dict[str, Any] = {"yardsticks": [yardsticks()]}
-    ask("/api/v1/task/start", {"task_id": "sweep", "mode": "once"})
-    wait(lambda: attached().rt_status.active_tasks)
-    for number in range(KILLS):
-        time.sleep(2.0 + 0.9 * number)  # in all parts of a sweep
-        count, before = restarts(RT), running()
-        begin = time.monotonic()
-        os.kill(before["pid"], signal.SIGKILL)
-        after = running(other_than=before["pid"], beyond=before["run"])
-        took = time.monotonic() - begin
-        count = restarts(RT) - count
-        rounds.append({"seconds": took, "before": before, "after": after, "restarts": count})
-    wait(lambda: ask("/api/v1/tasks/sweep")["ended_at"], between_s=ASK_S)
-    found["task"] = ask("/api/v1/tasks/sweep")
-    found["yardsticks"].append(yardsticks())
-    run("systemctl", "stop", ARM_UNIT)
-    found["motion"] = account(json.loads(ARM_FILE.read_text()), PERIOD_S)
-    return {**found, "rounds": rounds, "journal": journal(RT)}
+    """In the middle of a motion."""
+    return kill_in_motion(KILLS, PERIOD_S)
 
 
 def nonrt_again(how: str, end: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
@@ -192,6 +158,7 @@ def uninstall() -> dict[str, Any]:
     done = mxrc("systemd", "uninstall")
     found = {
         "done": done,
+        "journal": journal("mxrc*")[-3000:],
         "alive": [pid for pid in (now["pid"], now["nonrt"]) if Path(f"/proc/{pid}").exists()],
         "units": [path.name for path in Path("/etc/systemd/system").glob("mxrc*.service")],
         "load": show(RT, "LoadState")["LoadState"],
@@ -214,20 +181,5 @@ CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def main() -> None:
-    target = Path(sys.argv[1])
-    assert resource_path("systemd").is_dir()
-    shutil.rmtree(CONFIG, ignore_errors=True)
-    for name in sys.argv[2:] or CHECKS:
-        begin = time.monotonic()
-        try:
-            RESULTS[name] = CHECKS[name]()
-        except Exception:  # noqa: BLE001 - the others are wanted all the same
-            RESULTS[name] = {"failed": traceback.format_exc()}
-        RESULTS[name]["seconds"] = round(time.monotonic() - begin, 1)
-        print(name, RESULTS[name]["seconds"], flush=True)
-        target.write_text(json.dumps(RESULTS, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    run_checks(CHECKS)

@@ -1,11 +1,10 @@
-"""What the checks in the machine look at and wait for: units, segment, API, yardsticks."""
+"""What the checks in the machine look at and wait for: units, segment, API."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -144,23 +143,6 @@ def ask(path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
 
     found: dict[str, Any] = wait(look, between_s=ASK_S)
     return found
-
-
-YARDSTICKS = """
-TIMEFORMAT=%R
-for code in pass pass "import numpy, pydantic"; do time "$0" -I -c "$code"; done
-"""
-
-
-def yardsticks() -> dict[str, float]:
-    """Seconds of a bare Python, and of one that imports what most of a start of RT is spent on.
-
-    On the CPUs of RT, with all that runs there and beside it.
-    """
-    command = ["bash", "-c", YARDSTICKS, sys.executable]
-    answer = run("systemd-run", "--slice=mxrcrt.slice", "--pipe", "--wait", "--quiet", *command)
-    took = [float(line) for line in answer["output"].split()]
-    return {"bare": min(took[:2]), "imports": took[2]}
 
 
 def open_files(pid: int) -> set[str]:
