@@ -1,7 +1,7 @@
 """How late the executive wakes, by wait mode, idle and under load, in turns with cyclictest.
 
     python benchmarks/bench_jitter.py [--cycles 10000] [--rounds 3] [--periods 1000 100]
-        [--loads idle stress] [--modes sleep ...]
+        [--loads idle awake stress] [--modes sleep ...]
         [--lift-throttling] [--no-isolation] [--json FILE]
 
 Each run of mxrc-rt is followed by one of cyclictest with the same policy, priority, CPU and period.
@@ -16,7 +16,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,25 @@ POLICIES = {
 }
 
 
+LOADS: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
+    "idle": nullcontext,
+    "awake": surroundings.all_awake,
+    "stress": surroundings.stressed,
+}
+"""What runs beside, by name."""
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="How late the executive wakes.")
     parser.add_argument("--cycles", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--periods", type=int, nargs="+", default=[1000, 100], metavar="US")
     parser.add_argument(
-        "--loads", nargs="+", default=["idle", "stress"], choices=["idle", "stress"]
+        "--loads",
+        nargs="+",
+        default=["idle", "stress"],
+        choices=list(LOADS),
+        help="awake: idle, but a loop at SCHED_IDLE keeps every CPU from halting",
     )
     parser.add_argument("--modes", nargs="+", default=list(MODES), choices=list(MODES))
     parser.add_argument(
@@ -114,14 +126,11 @@ def main() -> None:
     quiet = before <= surroundings.QUIET_PERCENT
     document["busy_percent_before"] = round(before, 1)
     for load in options.loads:
-        beside: AbstractContextManager[None] = nullcontext()
-        if load == "stress":
-            beside = surroundings.stressed()
         throttling: AbstractContextManager[None] = nullcontext()
         if options.lift_throttling:
             throttling = surroundings.unthrottled()
         try:
-            with throttling, beside:
+            with throttling, LOADS[load]():
                 pairs += alternate(options, load, report.skipped)
         except surroundings.NotAvailable as error:
             report.skipped.append(f"{load}: {error}")

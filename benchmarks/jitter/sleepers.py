@@ -25,7 +25,7 @@ DEADLINE_SHARE: Final = 0.9
 MODES: Final[Mapping[str, Mapping[str, str]]] = {
     "sleep": {"MODE": "sleep"},
     "hybrid fixed": {"MODE": "hybrid"},
-    "hybrid calibrated": {"MODE": "hybrid", "SPIN_MARGIN_US": "auto"},
+    "hybrid auto": {"MODE": "hybrid", "SPIN_MARGIN_US": "auto"},
     "busy": {"MODE": "busy"},
 }
 FIXED_MARGIN_US: Final = 100

@@ -23,7 +23,7 @@ COLUMNS: Final = {
     "ratio": "p50 / cyclictest",
     "cpu": "CPU %",
 }
-_HYBRID_P99: Final = {"idle": 1.0, "stress": 5.0}
+_HYBRID_P99: Final = {"idle": 1.0, "awake": 1.0, "stress": 5.0}
 
 
 @dataclass(frozen=True, slots=True)

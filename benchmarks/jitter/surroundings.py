@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +64,15 @@ def awake(prefix: Sequence[str]) -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def all_awake() -> Iterator[None]:
+    """`awake` on every CPU of this process."""
+    with ExitStack() as stack:
+        for cpu in sorted(os.sched_getaffinity(0)):
+            stack.enter_context(awake(("taskset", "-c", str(cpu))))
+        yield
 
 
 @contextmanager
