@@ -372,12 +372,12 @@ def test_a_slow_action_is_named_as_the_bottleneck(place: Place) -> None:
 
         def named() -> list[dict[str, Any]] | None:
             lines = [json.loads(line) for line in log.read_text().splitlines()]
-            start = "Bottleneck: action.execute sorting/"
+            # Not "look": where the cycles come late it may pass its threshold too.
+            start = "Bottleneck: action.execute sorting/grip takes "
             return [line for line in lines if line["message"].startswith(start)] or None
 
         (line,) = wait_for(named, "the bottleneck in the log")
         assert line["log.level"] == "error"
-        assert "action.execute sorting/grip takes" in line["message"]
         assert caller.trace_id.hex() in line["message"]
         metrics = nonrt.metrics()
         label = "action.execute sorting/grip"

@@ -109,6 +109,7 @@ def reached(plant: Running) -> Any:
     return np.array([float(value) for value in lines[-1].split()[1:]])
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("law", ["position_servo", "joint_pid"])
 def test_the_arm_goes_where_it_is_told(arm: Place, law: str) -> None:
     if law == "joint_pid":
@@ -120,7 +121,8 @@ def test_the_arm_goes_where_it_is_told(arm: Place, law: str) -> None:
         segment = wait_for_state(arm, rt)
         send_reach(arm, 1)
         wait_for(lambda: segment.rt_status.active_tasks > 0, "the task")
-        wait_for(lambda: segment.rt_status.active_tasks == 0, "its end")
+        # On a machine that stands still the arm gives way under efforts, and begins anew.
+        wait_for(lambda: segment.rt_status.active_tasks == 0, "its end", 120.0)
         # The plant's time may lag behind on a machine that is short of CPUs.
         wait_for(lambda: bool(np.abs(measured(arm) - TARGET).max() < 0.01), "it to arrive")
         assert segment.rt_status.state == RtState.RUNNING, segment.rt_status.safe_cause

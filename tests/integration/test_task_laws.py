@@ -188,9 +188,11 @@ from shared.law import DONE, control_law
 def nod(state, parameters, inputs, command):
     if state[0] == 0.0:
         state[1] = inputs.setpoint[3]
-    state[0] += inputs.dt
+    state[0] = min(state[0] + inputs.dt, parameters[1])
     command[3] = state[1] + parameters[0] * (1.0 - cos(pi * state[0] / parameters[1]))
-    return DONE if state[0] >= parameters[1] else 0
+    # A machine that stood still lets the set-point follow from rest.
+    followed = abs(inputs.setpoint[3] - state[1] - 2.0 * parameters[0]) < 1e-3
+    return DONE if state[0] >= parameters[1] and followed else 0
 """
 
 

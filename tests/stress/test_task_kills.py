@@ -159,6 +159,7 @@ def run(place: Place, tasks: int, rate: float, spacing_s: float, fails: int = 0)
     """fails: at least so many are expected to be failed by their policy."""
     port = free_port()
     place.environ |= {name: value for name, value in ANY_TIMING.items() if name not in PATIENT}
+    place.environ["MXRC_FAILOVER_POLICY__RT_PROCESS__MAX_RESTART_COUNT"] = "1000"
     place.environ |= {"MXRC_API__PORT": str(port), "MXRC_API__PORT_FALLBACK": "false"}
     define(place)
     load = Load(port, tasks, rate)
