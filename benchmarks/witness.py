@@ -46,10 +46,12 @@ class Witness:
             process.send_signal(signal.SIGTERM)
             process.wait()
 
-    def late_ns(self, begin_ns: int, end_ns: int) -> int:
-        """The longest it was held up within these times (CLOCK_MONOTONIC), on any CPU."""
+    def late_ns(self, begin_ns: int, end_ns: int, cpu: int | None = None) -> int:
+        """The longest it was held up within these times (CLOCK_MONOTONIC), on that or any CPU."""
         worst = 0
         for path in self._paths:
+            if cpu is not None and path.name != f"witness-{cpu}":
+                continue
             for line in path.read_text(encoding="ascii").splitlines():
                 woke, late = map(int, line.split())
                 if woke - late <= end_ns and woke >= begin_ns:
