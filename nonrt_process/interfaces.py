@@ -444,6 +444,7 @@ class Checkpoint:
     checkpoint_id: str
     file_path: str
     realtime_ns: int
+    age_ns: int
     size_bytes: int
 
 

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,9 @@ PROCESS: Final[ProcessName] = "rt_process"
 RETRY_NS: Final = 1_000_000_000
 STATE_WAIT_NS: Final = 1_000_000_000
 """A dead RT process never finishes the cycle that a state change waits for."""
+
+SET_BACK: Final = timedelta(seconds=2)
+"""By how much the newest one has to be ahead of the wall clock for a line of the log."""
 
 Take = Callable[["Segment", str], dict[str, Any] | None]
 
@@ -71,6 +74,8 @@ class CheckpointWriter(Consumer):
         self._wanted_cycle: int | None = None
         self._wanted_since = 0
         self._last_ns: int | None = None
+        self._written_ns: int | None = None
+        self._set_back = False
         self._retry_at = 0
         self._lock = threading.Lock()
         self._files: list[CheckpointFile] = []
@@ -135,14 +140,16 @@ class CheckpointWriter(Consumer):
         if content is None:
             return  # RT has not run a cycle yet
         now = datetime.fromtimestamp(self._clock.realtime_ns() / 1e9, timezone.utc)
+        stamp = retention.stamp(self._files, now)
         try:
-            file = write_checkpoint(self._directory, PROCESS, content, now)
+            file = write_checkpoint(self._directory, PROCESS, content, stamp)
         except (OSError, ValueError) as error:
             self._failed(error, now_ns)
             return
         self._wanted_cycle = None
-        self._last_ns = now_ns
+        self._last_ns = self._written_ns = now_ns
         self.written += 1
+        self._say_set_back(now, stamp)
         if self._problem:
             self._log.warning("Checkpoints are written again: %s", file.path)
             self._problem = ""
@@ -152,6 +159,18 @@ class CheckpointWriter(Consumer):
         with self._lock:
             self._files = files
         self._log.debug("Checkpoint %s written: %s", file.checkpoint_id, file.path)
+
+    def _say_set_back(self, now: datetime, stamp: datetime) -> None:
+        ahead = max((file.timestamp for file in self._files), default=now) - now
+        if ahead > SET_BACK and not self._set_back:
+            what = "get its time" if stamp > now else "get the time of now, and it is removed"
+            self._log.warning(
+                "The newest checkpoint is %.0f s ahead: the wall clock was set back. "
+                "New ones %s, so that they are the newest",
+                ahead.total_seconds(),
+                what,
+            )
+        self._set_back = ahead > SET_BACK
 
     def _failed(self, error: Exception, now_ns: int) -> None:
         self.failures += 1
@@ -173,10 +192,18 @@ class CheckpointWriter(Consumer):
             file = self._files[-1] if self._files and process == PROCESS else None
         if file is None:
             return None
+        realtime_ns = round(file.timestamp.timestamp() * 1e6) * 1000
+        written = self._written_ns
+        age_ns = (
+            self._clock.monotonic_ns() - written
+            if written is not None
+            else max(0, self._clock.realtime_ns() - realtime_ns)
+        )
         return Checkpoint(
             checkpoint_id=file.checkpoint_id,
             file_path=str(file.path),
-            realtime_ns=round(file.timestamp.timestamp() * 1e6) * 1000,
+            realtime_ns=realtime_ns,
+            age_ns=age_ns,
             size_bytes=file.size_bytes,
         )
 

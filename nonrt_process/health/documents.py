@@ -179,11 +179,10 @@ class HealthDocuments:
     def _failover(self, process: ProcessName, view: RtView | None) -> dict[str, Any]:
         info = self._context.get(CheckpointInfo)
         last = None if info is None else info.last(process)
-        age_ns = 0 if last is None else self._context.clock.realtime_ns() - last.realtime_ns
         return {
             "restart_count": self._restart_count(process, view),
             "last_checkpoint": None if last is None else rfc3339(last.realtime_ns),
-            "checkpoint_age_seconds": None if last is None else round(max(0, age_ns) / 1e9, 3),
+            "checkpoint_age_seconds": None if last is None else round(last.age_ns / 1e9, 3),
         }
 
 

@@ -151,9 +151,11 @@ class ProcessSource:
         if last is None:
             return
         labels = {"process": process}
-        age_s = max(0, self._context.clock.realtime_ns() - last.realtime_ns) / 1e9
         families.gauge(
-            "mxrc_failover_checkpoint_age_seconds", "Age of the newest checkpoint", age_s, labels
+            "mxrc_failover_checkpoint_age_seconds",
+            "Age of the newest checkpoint",
+            last.age_ns / 1e9,
+            labels,
         )
         families.gauge(
             "mxrc_failover_checkpoint_size_bytes",

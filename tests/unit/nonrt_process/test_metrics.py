@@ -80,7 +80,7 @@ class FakeParts:
         return {"rt_process": 1, "non_rt_process": 2}
 
     def last(self, process: ProcessName) -> Checkpoint:
-        return Checkpoint("id", "/x", 1_700_000_000_000_000_000, 4096)
+        return Checkpoint("id", "/x", 1_700_000_000_000_000_000, 2_000_000_000, 4096)
 
     def counts_by_status(self) -> Mapping[str, int]:
         return {"PENDING": 1, "RUNNING": 2}

@@ -227,6 +227,34 @@ def test_what_cannot_be_deleted_is_kept_in_mind(
     assert retention.prune(files, NOW) == files
 
 
+@pytest.mark.parametrize("back_h", [1, 23.9, 24.1, 40_000])
+def test_the_wall_clock_set_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, back_h: float
+) -> None:
+    """What is written after it is the newest, whatever the time in the names before it says."""
+    setup = Setup(tmp_path)
+    setup.attach()
+    setup.tick()
+    setup.cycle = 200
+    setup.tick(60)
+    setup.clock.step_realtime(-round(back_h * 3600 * SECOND))
+    for cycle in (300, 400):
+        setup.cycle = cycle
+        setup.tick(60)
+        assert setup.cycles()[-1] == cycle
+        last = setup.writer.last("rt_process")
+        assert last is not None
+        assert last.age_ns == 0
+    assert setup.cycles() == ([100, 200, 300, 400] if back_h < 24 else [300, 400])
+    assert caplog.text.count("the wall clock was set back") == 1
+    again = Setup(tmp_path)
+    again.clock = setup.clock
+    again.attach()
+    again.cycle = 500
+    again.tick()
+    assert again.cycles()[-1] == 500
+
+
 # ---- the real thing ----------------------------------------------------------------------------
 
 
