@@ -58,6 +58,12 @@ class Executive:
         if self._exec == ffi.NULL:
             raise ExecutiveRefused(to_text(error))
 
+    def state_usable(self) -> bool:
+        """Before start: whether the segment has a valid state block to go on from: it is newer than
+        any checkpoint.
+        """
+        return bool(lib.mxrc_exec_state_usable(self._exec))
+
     def restore(self, restore: Any, say: Callable[[str], None]) -> bool:
         """Before start: a struct mxrc_exec_restore * to go on from where the segment has no state.
 

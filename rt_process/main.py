@@ -111,7 +111,7 @@ def _start(
     from rt_process.memory_setup import place_segment, start_memory
     from rt_process.placement import plan
     from rt_process.plant import await_plant
-    from rt_process.recovery import find_checkpoint, has_state
+    from rt_process.recovery import find_checkpoint
     from rt_process.system import LinuxSystem
     from shared.config.machine import LinuxMachine
 
@@ -127,14 +127,16 @@ def _start(
     segment = Segment.open_rt(geometry, lock_path)
     if segment.damage:
         _say(f"replaced a segment in which nobody lived: {segment.damage.partition(';')[0]}")
-    recovery = None if has_state(segment) else find_checkpoint(config, _say)
+    recovery, name = None, 0
     if segment.created:
+        recovery = find_checkpoint(config, _say)
         name = _fill(segment, config, recovery)
-    else:
-        name = recovery.name_in(segment, lock_path) if recovery is not None else 0
     latency = LatencyRequest()
     try:
         executive = Executive(segment, make_exec_config(config, placement))
+        if not segment.created and not executive.state_usable():
+            recovery = find_checkpoint(config, _say)
+            name = recovery.name_in(segment, lock_path) if recovery is not None else 0
         if recovery is not None and not executive.restore(recovery.to_c(name), _say):
             recovery = None
         reasons = [*placement.reasons, *memory.reasons, *place_segment(segment, memory)]

@@ -125,11 +125,6 @@ def _driver_section(rt_state: Mapping[str, Any]) -> tuple[int, bytes]:
     return 0, b""
 
 
-def has_state(segment: Segment) -> bool:
-    """Whether the segment has a valid state block: it is newer than any checkpoint."""
-    return bool(lib.mxrc_state_read(segment.raw, ffi.new("struct mxrc_state_block *")))
-
-
 def came_from(segment: Segment, recovery: Recovery | None) -> str:
     """One line for a person, once the RT thread runs as PRIMARY; "" for a STANDBY."""
     if segment.member_struct(segment.member).role != Role.PRIMARY:

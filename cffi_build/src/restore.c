@@ -19,7 +19,7 @@ int mxrc_exec_restore(struct mxrc_exec *exec, const struct mxrc_exec_restore *re
                       size_t error_bytes)
 {
     if (restore->state < MXRC_STATE_READY || restore->state > MXRC_STATE_ERROR ||
-        restore->state_before > MXRC_STATE_ERROR || restore->safe_cause > MXRC_SAFE_LEASE)
+        restore->state_before > MXRC_STATE_ERROR || restore->safe_cause > MXRC_SAFE_CAUSE_LAST)
         return mxrc_fail(error, error_bytes, EINVAL,
                          "checkpoint: RT state %u (from %u, cause %u) is none to go on from",
                          restore->state, restore->state_before, restore->safe_cause);

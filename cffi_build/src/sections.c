@@ -31,7 +31,7 @@ static int executive_validate(const struct mxrc_exec *exec, const void *saved, u
     const struct mxrc_executive_state *state = saved;
     (void)exec;
     return bytes == sizeof *state && state->state <= MXRC_STATE_SHUTDOWN &&
-           state->state_before <= MXRC_STATE_SHUTDOWN && state->safe_cause <= MXRC_SAFE_ENTRY;
+           state->state_before <= MXRC_STATE_SHUTDOWN && state->safe_cause <= MXRC_SAFE_CAUSE_LAST;
 }
 
 /* A state of SHUTDOWN was left in order; who starts again starts from INIT, and what came behind the STOP was for

@@ -70,11 +70,10 @@ static const struct mxrc_state_section *find(const struct mxrc_state_block *bloc
     return NULL;
 }
 
-int mxrc_state_block_restore(struct mxrc_exec *exec)
+/* Where each section is in the newest valid block, NULL: to be left as it is. Result as of mxrc_state_block_restore. */
+static int sections_in_block(struct mxrc_exec *exec, const void **saved, uint32_t *bytes)
 {
     struct mxrc_state_block *block = &exec->block;
-    const void *saved[MXRC_STATE_SECTIONS] = {0};
-    uint32_t bytes[MXRC_STATE_SECTIONS] = {0};
     if (!mxrc_state_read(exec->segment, block))
         return 0;
     for (uint32_t i = 0; i < exec->section_count; i++) {
@@ -89,12 +88,29 @@ int mxrc_state_block_restore(struct mxrc_exec *exec)
             bytes[i] = found->bytes;
         }
     }
+    return 1;
+}
+
+int mxrc_state_block_restore(struct mxrc_exec *exec)
+{
+    const void *saved[MXRC_STATE_SECTIONS] = {0};
+    uint32_t bytes[MXRC_STATE_SECTIONS] = {0};
+    int result = sections_in_block(exec, saved, bytes);
+    if (result <= 0)
+        return result;
     for (uint32_t i = 0; i < exec->section_count; i++)
         if (saved[i])
             exec->section[i]->restore(exec, saved[i], bytes[i]);
-    exec->state_writes = block->seq / 2;
-    exec->now.cycle = block->cycle;
+    exec->state_writes = exec->block.seq / 2;
+    exec->now.cycle = exec->block.cycle;
     return 1;
+}
+
+int mxrc_exec_state_usable(struct mxrc_exec *exec)
+{
+    const void *saved[MXRC_STATE_SECTIONS] = {0};
+    uint32_t bytes[MXRC_STATE_SECTIONS] = {0};
+    return sections_in_block(exec, saved, bytes) > 0;
 }
 
 int mxrc_state_block_state(struct mxrc_exec *exec)

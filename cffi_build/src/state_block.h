@@ -4,6 +4,8 @@
 
 #include "exec.h"
 
+#define MXRC_SAFE_CAUSE_LAST MXRC_SAFE_ENTRY
+
 /* A part of the state with an owner. Save must give the same bytes for the same state and hold no pointer. */
 struct mxrc_section {
     uint16_t id; /* enum mxrc_state_section_id */

@@ -13,6 +13,8 @@ struct life {
     uint32_t kill_phase; /* MXRC_PHASES: none */
     uint64_t kill_cycle; /* in its n-th cycle (from 1; 0: before the first) */
     uint32_t keep_order; /* end() at the end */
+    const struct mxrc_exec_restore *checkpoint;
+    int usable; /* the state that it found */
     uint64_t count;
     int begun;
     int result;
@@ -42,6 +44,9 @@ static void *live(void *argument)
     graves[grave_count++] = life->exec;
     life->exec->at_phase = maybe_die;
     life->exec->at_phase_context = life;
+    life->usable = mxrc_exec_state_usable(life->exec);
+    if (life->checkpoint && !life->usable)
+        CHECK_EQUAL(mxrc_exec_restore(life->exec, life->checkpoint, error, sizeof error), 0);
     life->begun = mxrc_exec_begin(life->exec, error, sizeof error);
     CHECK_SAY(life->begun == 0, "begin: %s", error);
     while (life->result == 0 && life->count < life->cycles) {
@@ -54,16 +59,21 @@ static void *live(void *argument)
 }
 
 /* Runs one life to its end; time goes on a little less than a period. */
+static void live_from(struct life *life)
+{
+    pthread_t thread;
+    pthread_create(&thread, NULL, live, life);
+    pthread_join(thread, NULL);
+    fake.now_ns += 300000;
+}
+
 static struct mxrc_exec *run_life(uint64_t run, uint32_t kill_phase, uint64_t kill_cycle)
 {
     struct life life = {.cycles = run,
                         .kill_phase = kill_phase,
                         .kill_cycle = kill_cycle,
                         .keep_order = kill_phase == MXRC_PHASES};
-    pthread_t thread;
-    pthread_create(&thread, NULL, live, &life);
-    pthread_join(thread, NULL);
-    fake.now_ns += 300000;
+    live_from(&life);
     return life.exec;
 }
 
@@ -329,11 +339,18 @@ static void test_damaged_blocks(void)
     }
 }
 
-/* A block of whole bytes but of a version that this build does not know. */
-static void test_unknown_section_version(void)
+/* A block of whole bytes but of a version that this build does not know: the checkpoint counts, where there is one, and not for
+ * the life before, whose block is good. */
+static void test_unknown_section_version(int has_checkpoint)
 {
+    struct mxrc_exec_restore checkpoint = {.state = MXRC_STATE_PAUSED};
+    struct life life = {
+        .cycles = 50, .kill_phase = MXRC_AT_RECORD, .kill_cycle = 20, .checkpoint = &checkpoint};
     new_segment();
     run_life(50, MXRC_AT_RECORD, 20);
+    live_from(&life);
+    CHECK(life.usable);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
     struct mxrc_state_block *blocks = mxrc_region(&rt, MXRC_REGION_STATE, NULL);
     for (uint32_t i = 0; i < 2; i++) {
         blocks[i].section[2].version = 9;
@@ -341,11 +358,15 @@ static void test_unknown_section_version(void)
         blocks[i].crc = mxrc_crc32c(0, &blocks[i].epoch,
                                     blocks[i].bytes - offsetof(struct mxrc_state_block, epoch));
     }
-    run_life(5, MXRC_PHASES, 0);
+    life = (struct life){.cycles = 5, .kill_phase = MXRC_AT_RECORD, .kill_cycle = 5};
+    life.checkpoint = has_checkpoint ? &checkpoint : NULL;
+    live_from(&life);
+    CHECK(!life.usable);
     struct mxrc_event event;
     CHECK(next_event(MXRC_EVENT_LOG, MXRC_EV_STATE_UNUSABLE, &event));
     CHECK(event.args[0] == MXRC_SECTION_TASKS);
-    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    CHECK_EQUAL(rt_status()->state, has_checkpoint ? MXRC_STATE_PAUSED : MXRC_STATE_RUNNING);
+    CHECK_EQUAL(rt_status()->last_recovery, has_checkpoint ? 2 : 0);
 }
 
 /* The state before goes on, whatever auto_start says. */
@@ -455,7 +476,8 @@ int main(void)
     test_damaged_program();
     test_ring_slot_in_pieces();
     test_damaged_blocks();
-    test_unknown_section_version();
+    test_unknown_section_version(0);
+    test_unknown_section_version(1);
     test_state_goes_on();
     test_nothing_goes_on_after_a_stop();
     test_nonrt_stays_away();

@@ -37,6 +37,19 @@ static void test_each_state_goes_on(void)
     }
 }
 
+static void test_each_cause_goes_on(void)
+{
+    for (uint32_t cause = MXRC_SAFE_REQUEST; cause <= MXRC_SAFE_ENTRY; cause++) {
+        struct mxrc_exec_restore restore = checkpoint(MXRC_STATE_SAFE_MODE);
+        restore.safe_cause = cause;
+        struct mxrc_exec *exec = begun_from(&restore);
+        CHECK_EQUAL(exec_run(exec, 20), 0);
+        CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
+        CHECK_EQUAL(rt_status()->safe_cause, cause);
+        exec_done(exec);
+    }
+}
+
 /* The arm has been moved by hand: it stays where it is. */
 static void test_nothing_moves(void)
 {
@@ -150,6 +163,7 @@ int main(void)
 {
     exec_config_default();
     test_each_state_goes_on();
+    test_each_cause_goes_on();
     test_nothing_moves();
     test_driver_state();
     test_state_block_first();

@@ -20,6 +20,8 @@ _CAUSES: dict[int, str] = {
     SafeCause.OVERRUN: "a cycle overran",
     SafeCause.DRIVER: "the driver failed",
     SafeCause.TASK: "a task asked for it",
+    SafeCause.LEASE: "the lease has run out",
+    SafeCause.ENTRY: "a schedule entry of high criticality failed",
 }
 
 

@@ -351,7 +351,9 @@ struct mxrc_exec *mxrc_exec_new(struct mxrc_segment *segment, const struct mxrc_
  * until it is PRIMARY or, with `standby`, STANDBY. 0, with `error` empty or saying what of its placement could not be had; else why it
  * does not run: EBUSY when another process is PRIMARY. */
 int mxrc_exec_start(struct mxrc_exec *exec, char *error, size_t error_bytes);
-/* Before start: go on from this where the segment has no valid state block. The set-points become the measured positions, so that
+/* Before start: 1 when the segment has a valid state block that this executive can go on from. */
+int mxrc_exec_state_usable(struct mxrc_exec *exec);
+/* Before start: go on from this where it has none. The set-points become the measured positions, so that
  * nothing moves at the start; an axis that is elsewhere than its checkpoint says is logged. Tasks are not part of it. 0 or EINVAL. */
 int mxrc_exec_restore(struct mxrc_exec *exec, const struct mxrc_exec_restore *restore, char *error,
                       size_t error_bytes);

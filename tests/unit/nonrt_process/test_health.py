@@ -210,6 +210,16 @@ def test_rt_states(both: tuple[Segment, FakeContext], state: RtState, status: st
     assert ("heartbeat was lost" in reason) == (state == RtState.SAFE_MODE)
 
 
+@pytest.mark.parametrize("cause", [one for one in SafeCause if one != SafeCause.NONE])
+def test_each_cause_of_safe_mode_has_words(
+    both: tuple[Segment, FakeContext], cause: SafeCause
+) -> None:
+    rt, context = both
+    rt.rt_status.state = int(RtState.SAFE_MODE)
+    rt.rt_status.safe_cause = int(cause)
+    assert cause.name not in rt_status(context)[1]
+
+
 @pytest.mark.parametrize(
     ("misses", "status"), [(0, "HEALTHY"), (100, "HEALTHY"), (101, "DEGRADED"), (501, "UNHEALTHY")]
 )
