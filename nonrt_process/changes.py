@@ -27,7 +27,7 @@ from shared.config import Config, ConfigError, env
 from shared.config.changes import content_of, patch_between, with_settings
 from shared.config.overrides import combine, covers, overrides_path, read_overrides, write_overrides
 from shared.config.registry import SECTIONS
-from shared.documents import admin_answered, read_member_document, write_admin_request
+from shared.documents import read_admin_answer, write_admin_request
 from shared.segment import Segment
 
 RT_SECTIONS: Final = frozenset({"cpu_affinity", "numa_binding", "rt_schedule", "failover_policy"})
@@ -182,10 +182,9 @@ class Changes:
         clock = self._context.clock
         until = clock.monotonic_ns() + round(TIMEOUT_S * 1e9)
         while clock.monotonic_ns() < until:
-            if admin_answered(segment, member) >= number:
-                answer = read_member_document(segment, member).get("admin")
-                if isinstance(answer, dict) and answer.get("number") == number:
-                    return answer
+            answer = read_admin_answer(segment, member, number)
+            if answer is not None:
+                return answer
             clock.sleep(POLL_S)
         raise RtNoReply(f"RT did not answer within {TIMEOUT_S:g} s; the change may be in force")
 

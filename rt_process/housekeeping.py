@@ -8,6 +8,7 @@ of a STANDBY's watch loop.
 from __future__ import annotations
 
 import signal
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -117,7 +118,8 @@ class Housekeeping:
         self._fed_ns = 0
         self._clock_ns = 0
         self._status_ns = -STATUS_NS
-        self._admin: dict[str, Any] | None = None
+        # The one before stays, too: whoever asked for that may read a moment later.
+        self._admin: deque[dict[str, Any]] = deque(maxlen=2)
         self.stepping_down = False
 
     def run(self) -> bool:
@@ -169,8 +171,8 @@ class Housekeeping:
     def publish(self) -> None:
         """Write the member document anew."""
         document = self._document()
-        if self._admin is not None:
-            document["admin"] = self._admin
+        if self._admin:
+            document["admin"] = list(self._admin)
         self._board.write_document(document)
 
     def _look_for_ready(self) -> None:
@@ -239,7 +241,7 @@ class Housekeeping:
         else:
             known = "reload, step_down, handover (to: pid)"
             message, ok = f"unknown operation {operation!r:.40}; there is: {known}", False
-        self._admin = {"number": number, "ok": ok, "message": message}
+        self._admin.append({"number": number, "ok": ok, "message": message})
         self.publish()
         self._board.answer(number)
 

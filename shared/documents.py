@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,10 @@ from shared.segment import Segment
 MEMBER_BYTES: Final = int(ffi.typeof("struct mxrc_member").fields[-1][1].type.length)
 DOCUMENT_BYTES: Final = int(ffi.typeof("struct mxrc_document").fields[-1][1].type.length)
 _ADMIN_LOCK: Final = threading.Lock()  # of the Non-RT process, the one writer
+_ADMIN_TAKEN_S: Final = 0.5
+"""Ten turns of the PRIMARY's main thread: it has read a request by then, if it runs at all."""
+_ADMIN_PAUSE_S: Final = 0.005
+_admin_written_s = 0.0  # when the last one was, under the lock
 
 
 class DocumentTooLarge(MxrcError):
@@ -105,13 +110,17 @@ def read_nonrt_document(segment: Segment) -> dict[str, Any]:
 
 
 def write_admin_request(segment: Segment, content: Mapping[str, Any]) -> int:
-    """Ask the main thread of the PRIMARY; returns the request's number. The last one counts.
+    """Ask the main thread of the PRIMARY; returns the request's number. There is one place for
+    them: while the one before is neither answered nor 0.5 s old, this waits.
 
-    It is answered when `admin_answered` returns that number; the outcome is in the member document
-    under "admin" ({"number", "ok", "message"}).
+    For the answer see `read_admin_answer`.
     """
+    global _admin_written_s
     place = segment.struct(RegionId.ADMIN_REQUEST)
     with _ADMIN_LOCK:
+        until = _admin_written_s + _ADMIN_TAKEN_S
+        while time.monotonic() < until and not _answered(segment, int(place.number)):
+            time.sleep(_ADMIN_PAUSE_S)
         number = int(place.number) + 1
         _write(
             _place(place, "seq"),
@@ -121,7 +130,14 @@ def write_admin_request(segment: Segment, content: Mapping[str, Any]) -> int:
             {"number": number, "request": dict(content)},
         )
         place.number = number
+        _admin_written_s = time.monotonic()
     return number
+
+
+def _answered(segment: Segment, number: int) -> bool:
+    """Whether nobody is there who still has to read it."""
+    primary = segment.primary()
+    return primary is None or admin_answered(segment, primary) >= number
 
 
 def admin_requested(segment: Segment) -> int:
@@ -139,6 +155,19 @@ def read_admin_request(segment: Segment, after: int) -> Request | None:
     if not isinstance(number, int) or number <= after or not isinstance(content, dict):
         return None
     return Request(number, content)
+
+
+def read_admin_answer(segment: Segment, member: int, number: int) -> dict[str, Any] | None:
+    """{"number", "ok", "message"} of an RT process about that request, None before. It keeps its
+    last two, in the member document under "admin".
+    """
+    if admin_answered(segment, member) < number:
+        return None
+    answers = read_member_document(segment, member).get("admin")
+    for answer in answers if isinstance(answers, list) else ():
+        if isinstance(answer, dict) and answer.get("number") == number:
+            return answer
+    return None
 
 
 def admin_answered(segment: Segment, member: int) -> int:

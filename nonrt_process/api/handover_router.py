@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from nonrt_process.context import Context
 from nonrt_process.interfaces import Problem, RtAbsent, RtNoReply
 from nonrt_process.problem_document import documented
-from shared.documents import admin_answered, read_member_document, write_admin_request
+from shared.documents import read_admin_answer, write_admin_request
 from shared.enums import Role, name_of
 from shared.segment import Segment, process_alive
 
@@ -154,8 +154,6 @@ def _choose(standbys: list[int], primaries: list[int], to: int | None) -> int:
 
 
 def _raise_refusal(segment: Segment, member: int, number: int) -> None:
-    if admin_answered(segment, member) != number:
-        return
-    answer = read_member_document(segment, member).get("admin")
-    if isinstance(answer, dict) and answer.get("number") == number and not answer.get("ok"):
+    answer = read_admin_answer(segment, member, number)
+    if answer is not None and not answer.get("ok"):
         raise HandOverRefused(f"the PRIMARY does not hand over: {answer.get('message')}")

@@ -29,11 +29,13 @@ class TimingPolicy(Protocol):
 class Diagnosis:
     """One line each, "" for nothing.
 
-    curable: a new process works where this one does not. timing: it works, but late.
+    curable: a new process works where this one does not. timing: it works, but late. unseen: what
+    of curable neither the heartbeat nor the presence of the segment tells.
     """
 
     curable: str = ""
     timing: str = ""
+    unseen: str = ""
 
 
 class Examiner:
@@ -53,12 +55,9 @@ class Examiner:
         self, view: RtView, cycles_head: int, now_ns: int, policy: TimingPolicy
     ) -> Diagnosis:
         """cycles_head: records in the cycle ring. now_ns: CLOCK_MONOTONIC."""
-        curable = (
-            self._stalled(view, now_ns, policy.health_check_timeout_ms)
-            or self._silent(view, cycles_head)
-            or self._damaged()
-        )
-        return Diagnosis(curable, _late(view, policy.unhealthy_miss_rate))
+        stalled = self._stalled(view, now_ns, policy.health_check_timeout_ms)
+        unseen = "" if stalled else self._silent(view, cycles_head) or self._damaged()
+        return Diagnosis(stalled or unseen, _late(view, policy.unhealthy_miss_rate), unseen)
 
     def _stalled(self, view: RtView, now_ns: int, limit_ms: int) -> str:
         # Not one cycle yet: it has from its start on as long as a start may take.

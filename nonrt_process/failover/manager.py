@@ -93,8 +93,12 @@ class Manager:
         self._asked: tuple[Target, int] | None = None
         self._death_counted: Target | None = None
         self._handover_ns: int | None = None
+        self._safe_asked: tuple[int, int] | None = None  # pid, its heartbeat: not answered yet
+        self._gone: tuple[int, int] | None = None  # pid, since when: nothing has come in its place
         self._lock = threading.Lock()
         self.diagnosis = Diagnosis()
+        self.absence = ""
+        """RT has died and nothing has come in its place for restart_window_sec; "" while not so."""
         self.kills = 0
         self.requests = 0
 
@@ -104,6 +108,7 @@ class Manager:
             look = self._hands.look()
             target = self._target(look, now_ns)
             self._examine(look, target, now_ns)
+            self._miss(look.view, now_ns)
             failed = self._watch.look(now_ns, target, self.diagnosis.curable)
             late = self._timing_watch.look(now_ns, target, self.diagnosis.timing)
             if self._intervention.reason:
@@ -120,7 +125,7 @@ class Manager:
         with self._lock:
             policy = self._policy()
             return {
-                "manual_intervention": self._intervention.reason or None,
+                "manual_intervention": self._intervention.reason or self.absence or None,
                 "manual_intervention_since": self._intervention.since or None,
                 "restarts_in_window": self._limit.used(self._clock.monotonic_ns()),
                 "max_restart_count": policy.max_restart_count,
@@ -137,7 +142,8 @@ class Manager:
             self._record.save([])
             self._watch.reset()
             self._timing_watch.reset()
-            self._asked = None
+            self._asked = self._gone = None
+            self.absence = ""
             if self._intervention.reason:
                 self._log.critical("Manual intervention ended by a reset")
                 self._leave_safe()
@@ -202,6 +208,7 @@ class Manager:
             self._give_up(f"RT process {target.pid} has died")
             return
         self._count(now_ns)
+        self._gone = (target.pid, now_ns)
         self._log.error(
             "RT process %d has died, restart %d of %d within %d s",
             target.pid,
@@ -209,6 +216,20 @@ class Manager:
             self._policy().max_restart_count,
             self._policy().restart_window_sec,
         )
+
+    def _miss(self, view: RtView | None, now_ns: int) -> None:
+        """Who fails before it is PRIMARY uses up its supervisor's patience, and nobody else's."""
+        if self._gone is None or (view is not None and view.alive):
+            self._gone, self.absence = None, ""
+            return
+        pid, since = self._gone
+        window_s = self._policy().restart_window_sec
+        if not self.absence and now_ns - since >= window_s * 1_000_000_000:
+            self.absence = (
+                f"RT process {pid} has died, and nothing has come in its place for {window_s} s: "
+                "see `systemctl status mxrc-rt`, or what `mxrc up` printed, then `mxrc reset`"
+            )
+            self._log.critical("MANUAL_INTERVENTION: %s", self.absence)
 
     def _examine(self, look: Look, target: Target | None, now_ns: int) -> None:
         if target is None:
@@ -304,8 +325,13 @@ class Manager:
     def _leave_safe(self) -> None:
         """Motion goes on only after RESUME."""
         view = self._hands.look().view
-        requested = view is not None and view.safe_cause == SafeCause.REQUEST
-        if view is None or not view.alive or view.state != RtState.SAFE_MODE or not requested:
+        if view is None:
+            return
+        entered = view.state == RtState.SAFE_MODE and view.safe_cause == SafeCause.REQUEST
+        # One that waits in the queue is for whoever reads it next: this one follows it there.
+        waits = self._safe_asked is not None and view.state != RtState.SAFE_MODE
+        self._safe_asked = None
+        if not waits and not (entered and view.alive):
             return
         try:
             self._hands.leave_safe()
@@ -316,9 +342,14 @@ class Manager:
         """Whoever starts RT by hand meanwhile finds it in SAFE_MODE."""
         if view is None or not view.alive or view.state not in MOVING:
             return
+        # It is in the queue already, and whoever goes on there reads it first of all.
+        if self._safe_asked == (view.pid, view.heartbeat_ns):
+            return
+        self._safe_asked = (view.pid, view.heartbeat_ns)
         try:
             self._hands.make_safe()
-        except Exception as error:  # noqa: BLE001 - tried again at the next tick
+        except Exception as error:  # noqa: BLE001 - tried again once it runs cycles
             self._quiet.say(logging.ERROR, "safe", f"SAFE_MODE cannot be entered: {error}", error)
         else:
+            self._safe_asked = None
             self._log.critical("RT put into SAFE_MODE: manual intervention is in force")

@@ -51,7 +51,7 @@ class FailoverPlugin(Plugin):
         file = paths.data_dir / f"{context.instance}.intervention.json"
         self._intervention = Intervention(file, context.clock, log)
         self._record = RestartRecord(paths.run_dir / f"{context.instance}.restarts.json", log)
-        manager = Manager(
+        self._manager = manager = Manager(
             policy,
             RtHands(context),
             Examiner(attach),
@@ -66,6 +66,7 @@ class FailoverPlugin(Plugin):
             routers=[make_router(context, manager)],
             health_checks=[
                 _Check("failover", "rt_process", self._manual),
+                _Check("records", "rt_process", self._records),
                 _Check("command_queue", "rt_process", lambda: occupancy.command_queue(context)),
                 _Check("rings", "non_rt_process", lambda: occupancy.rings(context)),
             ],
@@ -82,10 +83,17 @@ class FailoverPlugin(Plugin):
         self._record.save([])
 
     def _manual(self) -> Finding:
-        reason = self._intervention.reason
+        reason = self._intervention.reason or self._manager.absence
         if not reason:
             return HEALTHY
         return Finding(HealthStatus.UNHEALTHY, f"MANUAL_INTERVENTION: {reason}")
+
+    def _records(self) -> Finding:
+        """Validity of the segment and what is written into it."""
+        fault = self._manager.diagnosis.unseen
+        if not fault:
+            return HEALTHY
+        return Finding(HealthStatus.UNHEALTHY, f"the RT process cannot be trusted: {fault}")
 
 
 class _Check:

@@ -70,10 +70,17 @@ class RtChecks:
         if view.state == RtState.SHUTDOWN:
             return Finding(HealthStatus.STOPPED, "the RT process was stopped in order")
         age_s = max(0, now_ns - view.heartbeat_ns) / 1e9
+        policy = self._context.config.current.failover_policy.rt_process
+        remedy = (
+            "its supervisor (systemd or mxrc up) restarts it, else start mxrc-rt"
+            if age_s < policy.restart_window_sec
+            else "nothing has come in its place: see `systemctl status mxrc-rt`, then "
+            "`mxrc reset`, or start mxrc-rt"
+        )
         return Finding(
             HealthStatus.UNHEALTHY,
             f"the RT process (pid {view.pid or 'unknown'}) is gone, last cycle {age_s:.1f} s ago: "
-            "its supervisor (systemd or mxrc up) restarts it, else start mxrc-rt",
+            f"{remedy}",
         )
 
     def heartbeat(self, now_ns: int) -> Finding:

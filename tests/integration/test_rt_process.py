@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shared.core import layout_hash, now_ns
-from shared.documents import read_member_document, read_primary_document, write_admin_request
+from shared.documents import read_admin_answer, read_primary_document, write_admin_request
 from shared.enums import Access, EventKind, RegionId, Role, RtState
 from shared.events import format_event, message_id
 from shared.layout import Records
@@ -203,7 +203,7 @@ def test_admin_requests_are_answered_by_the_main_thread(place: Place) -> None:
             member = segment.primary() or 0
             number = write_admin_request(segment, {"operation": "reload"})
             wait_for(lambda: segment.member_struct(member).admin_reply == number, "the answer")
-            admin = read_member_document(segment, member)["admin"]
+            admin = read_admin_answer(segment, member, number)
         assert admin == {"number": number, "ok": True, "message": "configuration unchanged"}
 
 

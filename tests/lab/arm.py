@@ -20,7 +20,7 @@ import numpy as np
 from shared.enums import ImageTake
 from shared.process_image import Plant
 
-WATCHDOG_S: Final = 0.5
+WATCHDOG_S: Final = 0.1  # less than the fastest restart takes
 AMPLITUDE: Final = 0.8  # rad
 AXIS: Final = "base"
 Row = tuple[float, int, int, float]

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import threading
+import time
+from typing import Any
+
 import pytest
 
 from shared.documents import (
     MEMBER_BYTES,
     DocumentTooLarge,
     admin_answered,
+    read_admin_answer,
     read_admin_request,
     read_member_document,
     read_nonrt_document,
@@ -56,7 +61,57 @@ def test_admin_requests_are_numbered_and_answered(rt: Segment, nonrt: Segment) -
     assert admin_answered(nonrt, rt.member) == 0
     rt.member_struct(rt.member).admin_reply = number
     assert admin_answered(nonrt, rt.member) == number
+    assert read_admin_answer(nonrt, rt.member, number) is None
+    answers = [{"number": number, "ok": True}, {"number": number + 1, "ok": False}]
+    write_member_document(rt, {"admin": answers})
+    rt.member_struct(rt.member).admin_reply = number + 1
+    assert read_admin_answer(nonrt, rt.member, number) == answers[0]
+    assert read_admin_answer(nonrt, rt.member, number + 1) == answers[1]
+    assert read_admin_answer(nonrt, rt.member, number + 2) is None
     assert write_admin_request(nonrt, {"operation": "reload"}) == number + 1
+
+
+def test_a_request_waits_until_the_one_before_is_read(rt: Segment, nonrt: Segment) -> None:
+    """All of a few that are asked at once are answered, one after the other."""
+    rt.lease.owner = (1 << 16) | (rt.member + 1)
+    done = threading.Event()
+    seen: list[Any] = []
+
+    def answer() -> None:
+        after = 0
+        while not done.is_set():
+            request = read_admin_request(rt, after)
+            if request is not None:
+                after = request.number
+                seen.append(request.content["operation"])
+                rt.member_struct(rt.member).admin_reply = after
+            time.sleep(0.02)
+
+    reader = threading.Thread(target=answer)
+    reader.start()
+    askers = [
+        threading.Thread(target=write_admin_request, args=(nonrt, {"operation": name}))
+        for name in "abcde"
+    ]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    deadline = time.monotonic() + 10
+    while len(seen) < len(askers) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    done.set()
+    reader.join()
+    assert sorted(seen) == list("abcde")
+
+
+def test_who_never_answers_is_not_waited_for_long(rt: Segment, nonrt: Segment) -> None:
+    rt.lease.owner = (1 << 16) | (rt.member + 1)
+    first = write_admin_request(nonrt, {"operation": "reload"})
+    assert write_admin_request(nonrt, {"operation": "step_down"}) == first + 1
+    request = read_admin_request(rt, 0)
+    assert request is not None
+    assert request.content == {"operation": "step_down"}
 
 
 def test_what_is_no_json_reads_as_nothing(nonrt: Segment, reader: Segment) -> None:

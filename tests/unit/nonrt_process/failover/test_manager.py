@@ -12,6 +12,7 @@ from nonrt_process.failover.diagnosis import Examiner
 from nonrt_process.failover.intervention import Intervention
 from nonrt_process.failover.manager import TICK_NS, Look, Manager
 from nonrt_process.failover.restart_record import RestartRecord
+from nonrt_process.interfaces import RtNoReply
 from nonrt_process.rt_view import RtView
 from shared.boot_id import boot_id
 from shared.clock import FakeClock
@@ -52,6 +53,7 @@ class Plant:
         self.killed: list[Target] = []
         self.dead: set[int] = set()
         self.safes = 0
+        self.leaves = 0
         self.file = tmp_path / "test.intervention.json"
         self.record = tmp_path / "test.restarts.json"
         self.manager = self.make()
@@ -94,10 +96,15 @@ class Plant:
     def make_safe(self) -> None:
         self.safes += 1
         assert self.now is not None
+        if not self.beating:
+            raise RtNoReply("RT did not answer")
         self.now = replace(self.now, state=RtState.SAFE_MODE, safe_cause=SafeCause.REQUEST)
 
     def leave_safe(self) -> None:
+        self.leaves += 1
         assert self.now is not None
+        if not self.beating:
+            raise RtNoReply("RT did not answer")
         self.now = replace(self.now, state=RtState.PAUSED)
 
     def die(self) -> None:
@@ -196,6 +203,20 @@ def test_a_paused_machine_costs_nobody_his_life(plant: Plant) -> None:
     assert not plant.asked
 
 
+def test_what_no_other_check_sees(plant: Plant) -> None:
+    plant.policy = plant.policy.model_copy(update={"failure_threshold": 1000})
+    plant.recording = False
+    plant.run(SECOND)
+    assert "writes no cycle records" in plant.manager.diagnosis.unseen
+    plant.recording, plant.invalid = True, "its checksum is wrong"
+    plant.run(SECOND)
+    assert "its checksum is wrong" in plant.manager.diagnosis.unseen
+    plant.beating = False
+    plant.run(SECOND)
+    assert "last cycle is" in plant.manager.diagnosis.curable
+    assert not plant.manager.diagnosis.unseen
+
+
 def test_beats_without_records(plant: Plant) -> None:
     plant.recording = False
     plant.run(6 * SECOND)
@@ -247,14 +268,63 @@ def test_restart_limit_ends_in_manual_intervention(plant: Plant) -> None:
     plant.run(10 * SECOND)
     assert len(plant.killed) == 2
     assert "2 restarts within 60 s" in plant.intervention.reason
+    assert plant.safes == 1  # in the queue of one that does not read it
     # It comes to life again, or somebody starts it: the machine stays safe.
     plant.beating = plant.main_beating = True
     plant.run(SECOND)
-    assert plant.safes == 1
+    assert plant.safes == 2
     assert plant.now is not None
     plant.now = replace(plant.now, state=RtState.RUNNING)
     plant.run(SECOND)
+    assert plant.safes == 3
+
+
+def test_a_process_that_does_not_answer_is_asked_for_the_safe_state_once(plant: Plant) -> None:
+    """What waits in the queue is for whoever reads it next; more of it would only fill it."""
+    plant.policy = plant.policy.model_copy(update={"max_restart_count": 0})
+    plant.beating = plant.main_beating = False
+    plant.run(100 * SECOND)
+    assert plant.intervention.reason
+    assert plant.safes == 1
+    # A reset takes it back in the same queue.
+    plant.manager.reset()
+    assert plant.leaves == 1
+    assert plant.manager.status()["manual_intervention"] is None
+
+
+def test_one_that_runs_again_is_asked_again(plant: Plant) -> None:
+    plant.policy = plant.policy.model_copy(update={"max_restart_count": 0})
+    plant.beating = False
+    plant.run(10 * SECOND)
+    plant.beating = True
+    plant.run(1)
     assert plant.safes == 2
+    assert plant.now is not None
+    assert plant.now.state == RtState.SAFE_MODE
+
+
+def test_nobody_comes_in_its_place(plant: Plant, caplog: pytest.LogCaptureFixture) -> None:
+    """Who fails before it is PRIMARY, again and again, until its supervisor gives up."""
+    plant.die()
+    plant.run(59 * SECOND)
+    assert plant.manager.status()["manual_intervention"] is None
+    plant.run(2 * SECOND)
+    assert "nothing has come in its place for 60 s" in plant.manager.absence
+    assert plant.manager.status()["manual_intervention"] == plant.manager.absence
+    assert caplog.text.count("MANUAL_INTERVENTION") == 1
+    plant.start_another()
+    plant.run(SECOND)
+    assert plant.manager.absence == ""
+    assert plant.safes == 0, "whoever comes is welcome"
+
+
+def test_who_was_stopped_in_order_is_not_missed(plant: Plant) -> None:
+    assert plant.now is not None
+    plant.now = replace(plant.now, state=RtState.SHUTDOWN)
+    plant.run(SECOND)
+    plant.die()
+    plant.run(100 * SECOND)
+    assert plant.manager.absence == ""
 
 
 def test_crashes_use_the_limit_up_too(plant: Plant) -> None:
