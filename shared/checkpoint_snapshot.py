@@ -1,4 +1,4 @@
-"""What goes into a checkpoint: the newest valid state block and the critical keys.
+"""What goes into a checkpoint: the newest valid state block and the critical keys of that cycle.
 
 Needs no numpy: the RT process writes one when it was stopped.
 """
@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from shared.core import MxrcError, ffi, lib
-from shared.datastore import DataStore
+from shared.core import MxrcError, lib
+from shared.datastore import DataStore, Key, Stored
 from shared.enums import RegionId
-from shared.state_block import read_state
+from shared.state_block import describe, read_block
 
 if TYPE_CHECKING:
     from shared.segment import Segment
+
+TRIES: Final = 20
+"""At 10 kHz a handful is enough; RT may have died between a key and its state block."""
 
 
 def take(
@@ -27,9 +30,11 @@ def take(
 
     rt_state.time is wall-clock ns; the other *_ns in it are CLOCK_MONOTONIC of boot `boot_id`.
     """
-    state = read_state(segment)
-    if state is None:
+    found = _of_one_cycle(segment)
+    if found is None:
         return None
+    block, values = found
+    state = describe(segment, block)
     executive = state.pop("executive", {})
     tasks = state.pop("tasks", [])
     active = [{"task_id": task["task_id"], "execution_id": task["execution_id"]} for task in tasks]
@@ -49,36 +54,56 @@ def take(
             "boot_id": bytes(segment.header.boot_id).hex(),
             "active_tasks": active,
             "running_sequences": running,
-            "action_queue_size": _commands_waiting(segment),
+            "action_queue_size": _commands_waiting(segment, executive),
             "tasks": tasks,
         },
-        "datastore_snapshot": _data_store(segment),
+        "datastore_snapshot": {
+            key.name: {
+                "type": key.definition.type,
+                "value": stored.value,
+                "writer": key.definition.writer,
+            }
+            for key, stored in values
+        },
         "eventbus_queue_snapshot": list(events),
     }
     finite: dict[str, Any] = _finite(content)
     return finite
 
 
-def _commands_waiting(segment: Segment) -> int:
-    head = int(segment.pointer(RegionId.COMMANDS, "struct mxrc_ring_header *").head)
-    return max(0, head - int(segment.rt_status.command_tail))
+def _of_one_cycle(segment: Segment) -> tuple[Any, list[tuple[Key, Stored]]] | None:
+    """A state block, and the critical keys as they were when it was written; None without one.
 
-
-def _data_store(segment: Segment) -> dict[str, Any]:
+    RT writes a key with the time of its cycle, which is that of the state block at its end: a key
+    that is later is of a cycle after it.
+    """
     store = DataStore(segment)
-    snapshot = {}
-    for key in store.keys.values():
-        if key.definition.critical:
-            try:
-                stored = store.read(key.name)
-            except MxrcError:
-                continue  # its writer died in the middle: there is no value to keep
-            snapshot[key.name] = {
-                "type": key.definition.type,
-                "value": stored.value,
-                "writer": key.definition.writer,
-            }
-    return snapshot
+    keys = [key for key in store.keys.values() if key.definition.critical]
+    for _ in range(TRIES):
+        block = read_block(segment)
+        if block is None:
+            return None
+        values = _values(store, keys)
+        time_ns = int(block.time_ns)
+        rt = (stored for key, stored in values if key.definition.writer == "rt")
+        if all(stored.time_ns <= time_ns for stored in rt):
+            break
+    return block, values
+
+
+def _values(store: DataStore, keys: Sequence[Key]) -> list[tuple[Key, Stored]]:
+    values = []
+    for key in keys:
+        try:
+            values.append((key, store.read(key.name)))
+        except MxrcError:
+            continue  # its writer died in the middle: there is no value to keep
+    return values
+
+
+def _commands_waiting(segment: Segment, executive: Mapping[str, Any]) -> int:
+    head = int(segment.pointer(RegionId.COMMANDS, "struct mxrc_ring_header *").head)
+    return max(0, head - int(executive.get("command_tail", head)))
 
 
 def _finite(value: Any) -> Any:
@@ -94,5 +119,5 @@ def _finite(value: Any) -> Any:
 
 def state_cycle(segment: Segment) -> int | None:
     """Cycle of the newest valid state block."""
-    block = ffi.new("struct mxrc_state_block *")
-    return int(block.cycle) if lib.mxrc_state_read(segment.raw, block) else None
+    block = read_block(segment)
+    return None if block is None else int(block.cycle)

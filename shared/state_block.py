@@ -13,16 +13,25 @@ from shared.segment import Segment
 _SUPPORTED_VERSION: Final = 1
 
 
+def read_block(segment: Segment) -> Any:
+    """The newest valid state block as it is, a struct mxrc_state_block *; None: there is none."""
+    block = ffi.new("struct mxrc_state_block *")
+    return block if lib.mxrc_state_read(segment.raw, block) else None
+
+
 def read_state(segment: Segment) -> dict[str, Any] | None:
-    """The newest valid state block, None when there is none.
+    """The newest valid state block in words, see `describe`; None when there is none."""
+    block = read_block(segment)
+    return None if block is None else describe(segment, block)
+
+
+def describe(segment: Segment, block: Any) -> dict[str, Any]:
+    """What a state block says.
 
     {"epoch", "cycle", "time_ns", "executive": {...}, "axes": [{...}], "tasks": [{...}]}; ids as hex
     (trace) or text (names); times in ns of CLOCK_MONOTONIC. Sections of another version and
     those without a description here are given as {"version", "hex"} under "section_<id>".
     """
-    block = ffi.new("struct mxrc_state_block *")
-    if not lib.mxrc_state_read(segment.raw, block):
-        return None
     state: dict[str, Any] = {
         "epoch": int(block.epoch),
         "cycle": int(block.cycle),
