@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, Final
 
 from rt_process.entries import entry_fields
-from rt_process.law import find_law, find_task_laws, law_name
+from rt_process.law import find_law, find_task_laws, law_name, refused
 from rt_process.placement import Placement
 from shared.axes import axis_fields
-from shared.config import Config
+from shared.config import Config, ConfigError
 from shared.core import ffi, from_text, lib, to_text
 from shared.datastore import cell_counts
 from shared.enums import DriverKind, OverrunPolicy, WaitMode
@@ -38,6 +39,8 @@ _DRIVERS: Final = {
     "simulated": DriverKind.SIMULATED,
     "process_image": DriverKind.PROCESS_IMAGE,
 }
+
+_CODE: Final = {"name", "run", "type", "path", "symbol"}
 
 
 def shape_hash(config: Config) -> int:
@@ -156,3 +159,17 @@ def live_fields(config: Config) -> dict[str, int]:
 def make_live(config: Config) -> Any:
     """A struct mxrc_exec_live *."""
     return ffi.new("struct mxrc_exec_live *", live_fields(config))
+
+
+def located(config: Config, why: str) -> ConfigError | None:
+    """Why the executive refused this configuration, with the place that is meant; None where the
+    core's words name neither a schedule entry nor the control law.
+    """
+    for index, entry in enumerate(config.rt_schedule.entries):
+        if re.match(rf"schedule entry {re.escape(entry.name)}\b", why):
+            found = entry.model_dump(mode="json", include=_CODE, exclude_none=True)
+            return refused(config, "rt_schedule", ("entries", index), json.dumps(found), why)
+    if why.startswith("control law "):
+        found = config.robot.law.model_dump(mode="json", include=_CODE, exclude_none=True)
+        return refused(config, "robot", ("law",), json.dumps(found), why)
+    return None

@@ -106,13 +106,14 @@ def _start(
     options: argparse.Namespace,
 ) -> tuple[_Started, System, Machine, dict[str, Any], list[Reason]]:
     """Up to the running RT thread."""
-    from rt_process.exec_config import make_exec_config, make_geometry
-    from rt_process.executive import Executive
+    from rt_process.exec_config import located, make_exec_config, make_geometry
+    from rt_process.executive import Executive, ExecutiveRefused
     from rt_process.memory_setup import place_segment, start_memory
     from rt_process.placement import plan
     from rt_process.plant import await_plant
     from rt_process.recovery import find_checkpoint
     from rt_process.system import LinuxSystem
+    from shared.config import ConfigError
     from shared.config.machine import LinuxMachine
 
     config = load_configuration(options)
@@ -133,7 +134,10 @@ def _start(
         name = _fill(segment, config, recovery)
     latency = LatencyRequest()
     try:
-        executive = Executive(segment, make_exec_config(config, placement))
+        try:
+            executive = Executive(segment, make_exec_config(config, placement))
+        except ExecutiveRefused as error:
+            raise located(config, str(error)) or error from None
         if not segment.created and not executive.state_usable():
             recovery = find_checkpoint(config, _say)
             name = recovery.name_in(segment, lock_path) if recovery is not None else 0
@@ -147,7 +151,7 @@ def _start(
         warning = executive.start()
         if warning:
             reasons.append(Reason(warning, "see the configuration in cpu_affinity.json"))
-    except MxrcError:
+    except (MxrcError, ConfigError):
         if segment.created:
             segment.retire(lock_path)  # nothing has happened in it
         raise

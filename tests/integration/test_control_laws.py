@@ -163,7 +163,10 @@ def test_what_cannot_be_trusted_or_found_is_refused(place: Place) -> None:
     set_law(place, **(good | {"parameters": []}))
     assert "law not_quite takes 1 parameters, 0 were given" in refusal(place)
     set_law(place, **(good | {"parameters": [3]}))
-    assert "not_quite refuses to start with code 3" in refusal(place)
+    output = refusal(place)
+    assert "not_quite refuses to start with code 3" in output
+    assert "robot.json: $.law: found " in output
+    assert str(path) in output
 
 
 def test_a_law_in_python_is_refused_with_an_explanation(place: Place) -> None:

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from rt_process.exec_config import make_exec_config, make_geometry, make_live, shape_hash
+from rt_process.exec_config import (
+    located,
+    make_exec_config,
+    make_geometry,
+    make_live,
+    shape_hash,
+)
 from rt_process.placement import Placement
 from shared.core import ffi
 from shared.enums import EntryRun, OverrunPolicy, SafeAction, WaitMode
@@ -53,6 +59,27 @@ def test_an_automatic_margin_is_left_to_the_executive(files: Files) -> None:
     assert make_live(files.load()).spin_margin_auto == 0
     files.change("rt_schedule", lambda document: document["wait"].update(spin_margin_us="auto"))
     assert make_live(files.load()).spin_margin_auto == 1
+
+
+def test_what_the_executive_refuses_is_located(files: Files) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        cost = {"wcet_us": 10}
+        code = {"run": "c", "path": "vision.so", "symbol": "look", "period_us": 4000}
+        document |= {
+            "entries": [{**VISION, "period_us": 1000, **cost}, {"name": "vision2", **code, **cost}]
+        }
+
+    files.change("rt_schedule", edit)
+    config = files.load()
+    text = str(located(config, "schedule entry vision2 refuses to start with code 3"))
+    assert "rt_schedule.json: $.entries[1]: found " in text
+    assert '"path": "vision.so", "symbol": "look"' in text
+    assert text.endswith("refuses to start with code 3")
+    text = str(located(config, "schedule entry vision: control law x commands positions"))
+    assert "rt_schedule.json: $.entries[0]: found " in text
+    text = str(located(config, "control law x refuses to start with code 3"))
+    assert 'robot.json: $.law: found {"type": "builtin", "symbol": "position_servo"}' in text
+    assert located(config, "out of memory") is None
 
 
 def test_geometry_fits_docker_s_shared_memory(files: Files) -> None:
