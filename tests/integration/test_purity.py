@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import struct
 import subprocess
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +16,27 @@ from typing import Any
 import pytest
 
 from shared.core import now_ns
-from shared.enums import RtState
+from shared.datastore import DataStore
+from shared.enums import EventKind, RegionId, RtState
+from shared.ring import RingReader
 from shared.segment import Segment
 from tests.helpers import require_tool
 from tests.integration.test_control_laws import COMPILE_S, EXAMPLES, PID, build, running, set_law
+from tests.integration.test_failover import Arm
+from tests.integration.test_nonrt_process import (
+    ANY_TIMING,
+    PATIENT_RT,
+    SERVING,
+    NonRt,
+    started_nonrt,
+)
+from tests.integration.test_schedule import build as build_entry
+from tests.integration.test_schedule import burner, set_schedule
 from tests.processes import Place, Running, started_rt, wait_for
+from tests.unit.shared.test_task_blocks import if_, log, move, parallel, repeat, wait
 
 CYCLES = 1_000
+KEY = "parts.placed"
 HERE = Path(__file__).resolve().parent
 
 IMPURE = """
@@ -146,6 +162,88 @@ def test_a_cycle_is_the_sleep_and_nothing_else(counted: Place, kind: str, wait: 
         assert seen.calls["clock_nanosleep"] <= seen.cycles + 1
         assert (segment.rt_status.spin_margin_ns > 0) is (wait == "hybrid")
         assert segment.rt_status.state == RtState.RUNNING
+
+
+WORK: dict[str, Any] = {
+    "id": "work",
+    "sequence": {
+        "name": "s",
+        "actions": [
+            repeat(
+                "rounds",
+                {"name": "set", "type": "set_value", "parameters": {"key": KEY, "value": 1}},
+                {"name": "emit", "type": "emit_event", "parameters": {"topic": "test.round"}},
+                if_("check", [log("line")], condition={"key": KEY, "value": 1}),
+                parallel(
+                    "both",
+                    [move("there", "base", 0.01), move("back", "base", 0.0)],
+                    [wait("pause", 0.01), log("second")],
+                ),
+                count=100_000,
+            )
+        ],
+    },
+}
+
+
+def test_a_cycle_with_everything_in_it(counted: Place) -> None:
+    """Tasks with blocks, data store, events, logs, spans, a schedule entry, commands, a plant."""
+    place = counted
+    place.environ |= ANY_TIMING | PATIENT_RT
+    set_schedule(place, burner(build_entry(place.folder), parameters=[20]))
+    path = place.config_dir / "robot.json"
+    image = {"type": "process_image", "name": place.instance, "input_timeout_ms": 5000}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"driver": image}))
+    task = place.config_dir / "tasks" / "work.json"
+    task.write_text(json.dumps(WORK))
+    task.chmod(0o640)
+    with Arm(place.instance), started_rt(place) as rt, started_nonrt(place) as nonrt:
+        segment = running(place, rt)
+        nonrt.wait_for_status(*SERVING)
+        answer = nonrt.request(
+            "POST", "/api/v1/task/start", json={"task_id": "work", "mode": "once"}
+        )
+        assert answer.status_code == 202, answer.text
+        commander = Commander(nonrt)
+        lane = RegionId.LANE + 2 * (segment.primary() or 0)
+        with commander:
+            wait_for(lambda: commander.answered > 2, "answers to commands")
+            head, answered = RingReader(segment, lane).head, commander.answered
+            seen = traced(place, rt, segment)
+        assert seen.impurities() == []
+        records = RingReader(segment, lane).latest(1000).records
+        assert RingReader(segment, lane).head - head > 50
+        assert commander.answered > answered
+        kinds = set(records["kind"].tolist())
+        assert {EventKind.LOG, EventKind.SPAN, EventKind.BUS} <= kinds
+        burnt_at = DataStore(segment).read("burnt_at").value
+        assert isinstance(burnt_at, float)
+        assert burnt_at > 1000
+        assert segment.rt_status.state == RtState.RUNNING
+
+
+class Commander(threading.Thread):
+    """Holds the task and lets it go on, again and again."""
+
+    def __init__(self, nonrt: NonRt) -> None:
+        super().__init__(daemon=True)
+        self._nonrt = nonrt
+        self._ending = threading.Event()
+        self.answered = 0
+
+    def __enter__(self) -> Commander:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._ending.wait(0.1):
+            for operation in ("pause", "resume"):
+                answer = self._nonrt.request("POST", f"/api/v1/tasks/work/{operation}")
+                self.answered += answer.status_code < 300
 
 
 def test_getrusage_is_called_once_a_cycle_when_configured(counted: Place) -> None:
