@@ -143,7 +143,8 @@ def _start(
             name = recovery.name_in(segment, lock_path) if recovery is not None else 0
         if recovery is not None and not executive.restore(recovery.to_c(name), _say):
             recovery = None
-        reasons = [*placement.reasons, *memory.reasons, *place_segment(segment, memory)]
+        memory = place_segment(segment, memory)
+        reasons = [*placement.reasons, *memory.reasons]
         memory_report, memory_reason = lock_memory(segment)
         reasons += [memory_reason] if memory_reason else []
         _refuse_unlocked(config, memory_reason)
@@ -228,9 +229,8 @@ def _supervise(
     reasons: list[Reason],
 ) -> int:
     from rt_process.exec_config import make_exec_config
-    from rt_process.memory_setup import make_upkeep, rt_regions
+    from rt_process.memory_setup import bind_segment, change_memory, make_upkeep
     from rt_process.nonrt_watch import NonRtWatch, SegmentNonRt
-    from rt_process.numa_policy import place_regions, set_memory_policy
     from rt_process.placement import move_thread
     from rt_process.reload import Reloader
     from shared.config import ConfigError, ConfigStore
@@ -243,9 +243,13 @@ def _supervise(
     store = ConfigStore(started.config)
 
     def memory_changed() -> None:
-        place_regions(reloader.memory, rt_regions(segment), move=False)
         if reloader.memory.migrate:
             upkeep.migrate()
+
+    def take_segment() -> None:
+        """As PRIMARY: what was the former one's to place."""
+        reloader.memory = bind_segment(segment, reloader.memory)
+        memory_changed()
 
     reloader = Reloader(
         store,
@@ -257,10 +261,12 @@ def _supervise(
         thread=lambda: int(member.tid),
         load=lambda: load_configuration(started.options),
         log=board.log,
-        set_memory=lambda config, placed: set_memory_policy(config, placed.cpus, machine),
+        set_memory=lambda config, placed: change_memory(config, placed, machine, segment, board),
         memory_changed=memory_changed,
     )
     upkeep = make_upkeep(reloader, segment, system, machine, board, _say)
+    if board.is_primary() and not segment.created:
+        take_segment()  # the former one may have lived when this process looked
 
     def document() -> dict[str, Any]:
         in_force = [
@@ -299,6 +305,7 @@ def _supervise(
         """From now on where the configuration wants the PRIMARY, not where it stood by."""
         with contextlib.suppress(OSError):
             move_thread(reloader.placement, int(member.tid), system)
+        take_segment()
         # What was changed over HTTP meanwhile was told to the PRIMARY of that time only.
         with contextlib.suppress(ConfigError):
             overrides = overrides_path(store.current.paths.data_dir, store.current.instance_name)

@@ -35,8 +35,9 @@ class Events(Protocol):
 class Upkeep:
     """Counts pages, raises the alarm of remote memory, moves pages, puts the thread back.
 
-    thread: id of the RT thread, 0 while there is none. cpu: where it ran last. running: whether the
-    RT state is RUNNING. online: CPUs that are. node_of: of a CPU.
+    thread: id of the RT thread, 0 while there is none. cpu: where it ran last. primary: whether
+    this process is it. running: whether the RT state is RUNNING. online: CPUs that are. node_of: of
+    a CPU.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Upkeep:
         *,
         thread: Callable[[], int],
         cpu: Callable[[], int],
+        primary: Callable[[], bool],
         running: Callable[[], bool],
         online: Callable[[], frozenset[int]],
         node_of: Callable[[int], int | None],
@@ -60,6 +62,7 @@ class Upkeep:
         self._events = events
         self._thread = thread
         self._cpu = cpu
+        self._primary = primary
         self._running = running
         self._online = online
         self._node_of = node_of
@@ -71,19 +74,28 @@ class Upkeep:
         self._remote = False
         self._lost: Reason | None = None
         self._migration: Migration | None = None
+        self._of_segment = False
 
     def migrate(self) -> None:
-        """Move what is elsewhere, from now on and outside of RUNNING."""
+        """Move what is elsewhere, from now on and outside of RUNNING.
+
+        A STANDBY moves its own memory: the segment's pages belong on the node of the PRIMARY.
+        """
         memory = self._held.memory
-        self._migration = Migration(self._files, memory.numa, memory.target)
+        self._of_segment = self._primary()
+        files = self._files if self._of_segment else self._files.without_segment()
+        self._migration = Migration(files, memory.numa, memory.target)
 
     def turn(self, now_ns: int) -> bool:
         """Do what is due; True: the member document has news."""
         migration = self._migration
-        if migration is not None and not migration.done and not self._running():
-            migration.step()
-            if migration.done:
-                self._log("PAGES_MOVED", migration.moved, migration.failed)
+        if migration is not None and not migration.done:
+            if self._of_segment and not self._primary():
+                self.migrate()  # handed over: the pages of the segment are another's to move now
+            elif not self._running():
+                migration.step()
+                if migration.done:
+                    self._log("PAGES_MOVED", migration.moved, migration.failed)
         due = now_ns - self._look_ns >= LOOK_NS
         if self._events.seen() or due:
             self._keep_affinity()

@@ -27,6 +27,10 @@ class PageFiles:
         self._segment = segment
         self._process = process
 
+    def without_segment(self) -> PageFiles:
+        """The same, as if there were no segment."""
+        return PageFiles("", self._process)
+
     def count(self) -> PageCounts | None:
         """None where the kernel has no NUMA support."""
         try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rt_process.cpu_watch import is_cpu_event
@@ -57,7 +58,13 @@ class Kept:
     memory = held(FakeNuma())
 
 
-def upkeep(folder: Path, logged: list[object], running: bool, cpu_node: int) -> Upkeep:
+def upkeep(
+    folder: Path,
+    logged: list[object],
+    running: bool,
+    cpu_node: int,
+    primary: Callable[[], bool] = lambda: True,
+) -> Upkeep:
     class Quiet:
         def seen(self) -> bool:
             return False
@@ -69,6 +76,7 @@ def upkeep(folder: Path, logged: list[object], running: bool, cpu_node: int) -> 
         Quiet(),
         thread=lambda: 0,
         cpu=lambda: 2,
+        primary=primary,
         running=lambda: running,
         online=lambda: frozenset({0, 1, 2, 3}),
         node_of=lambda _cpu: cpu_node,
@@ -107,6 +115,33 @@ def test_pages_move_only_outside_of_running(tmp_path: Path) -> None:
         for turn in range(5):
             keeper.turn(turn * 50_000_000)
         assert keeper.document()["migration"]["done"] is not running
+
+
+def test_a_standby_moves_its_own_pages_and_none_of_the_segment(tmp_path: Path) -> None:
+    numa = FakeNuma(pages={0x10000: 0, 0x80000: 0})
+    keeper = upkeep(tmp_path, [], running=False, cpu_node=1, primary=lambda: False)
+    (tmp_path / "numa_maps").write_text(NUMA_MAPS.replace("N1=70", "N0=70"))
+    Kept.memory = held(numa)
+    keeper.migrate()
+    keeper.turn(1)
+    keeper.turn(2)
+    assert numa.pages == {0x10000: 1, 0x80000: 0}
+    assert keeper.document()["migration"]["done"]
+
+
+def test_who_hands_over_while_pages_move_leaves_the_segment_to_the_successor(
+    tmp_path: Path,
+) -> None:
+    roles = [True, False]
+    keeper = upkeep(tmp_path, [], running=False, cpu_node=1, primary=lambda: roles[0])
+    numa = FakeNuma(pages={0x10000: 0, 0x80000: 0})
+    (tmp_path / "numa_maps").write_text(NUMA_MAPS.replace("N1=70", "N0=70"))
+    Kept.memory = held(numa)
+    keeper.migrate()
+    roles.pop(0)
+    for turn in range(4):
+        keeper.turn(turn)
+    assert numa.pages == {0x10000: 1, 0x80000: 0}
 
 
 def test_uevents_of_cpus() -> None:

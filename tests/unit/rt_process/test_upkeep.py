@@ -36,6 +36,7 @@ class Machine:
             self,
             thread=lambda: THREAD,
             cpu=lambda: 3,
+            primary=lambda: True,
             running=lambda: True,
             online=lambda: self.online,
             node_of=lambda _cpu: 0,
