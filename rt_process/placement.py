@@ -33,6 +33,11 @@ _GRANT: Final = (
     "(ulimit -r shows it); or run it as root, or give it CAP_SYS_NICE (AmbientCapabilities= under "
     "systemd; setcap gives it to everything that its interpreter runs)"
 )
+DEADLINE_FIX: Final = (
+    "the kernel takes a pinned deadline thread only in a cpuset partition of type root "
+    "whose CPUs are all in cpu_cores, with CAP_SYS_NICE, and when runtime/period fits "
+    "beside the other deadline threads: `mxrc cpuset create --root`, or use SCHED_FIFO"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +78,13 @@ class Placement:
         }
 
 
-def plan(config: Config, system: System, machine: Machine) -> Placement:
-    """Find out, by trying on the calling thread, what of the configuration can be had.
+def plan(config: Config, system: System, machine: Machine, sleeper: int = 0) -> Placement:
+    """Find out, by trying, what of the configuration can be had.
 
-    The calling thread ends up with SCHED_OTHER on its own CPUs (`main_cpus`).
+    Tried on the calling thread, which ends up with SCHED_OTHER on its own CPUs (`main_cpus`). Or,
+    while the RT thread runs, on a thread that sleeps: then the calling one stays as it is. It would
+    get no time beside an RT thread that spins, or take time from it. SCHED_DEADLINE is not tried
+    then: the RT thread may hold a reservation, and the kernel has no room for both.
 
     Raises:
         Refused: the process is exclusive and something is not to be had, or what is configured
@@ -85,8 +93,12 @@ def plan(config: Config, system: System, machine: Machine) -> Placement:
     affinity = config.cpu_affinity.rt_process
     refuse_impossible(config, system)
     reasons: list[Reason] = []
-    cpus = _cpus(config, system, machine, reasons)
-    policy, priority = _scheduling(affinity, system, reasons)
+    if sleeper:  # real-time priority is tried elsewhere, not on the RT thread's CPUs
+        policy, priority = _scheduling(affinity, system, reasons, sleeper)
+        cpus = _cpus(config, system, machine, reasons, sleeper)
+    else:  # SCHED_DEADLINE needs the CPUs first
+        cpus = _cpus(config, system, machine, reasons)
+        policy, priority = _scheduling(affinity, system, reasons)
     isolation = replace(system.isolation(), isolated=machine.isolated_cpus())
     reasons += isolation_reasons(affinity.isolation_mode, cpus, isolation)
     for thread in affinity.threads:
@@ -97,11 +109,14 @@ def plan(config: Config, system: System, machine: Machine) -> Placement:
             )
         )
     refuse_if_exclusive(affinity.is_exclusive, reasons, _WHERE)
+    main_cpus = _main_cpus(config, cpus, system, machine)
+    if not sleeper:
+        _try(lambda: system.set_affinity(0, main_cpus))
     return Placement(
         policy=policy,
         priority=priority,
         cpus=cpus,
-        main_cpus=_main_cpus(config, cpus, system, machine),
+        main_cpus=main_cpus,
         isolation=isolation.mode(cpus),
         reasons=tuple(reasons),
         deadline_ns=_deadline_ns(affinity) if policy == "SCHED_DEADLINE" else (0, 0, 0),
@@ -128,7 +143,7 @@ def refuse_impossible(config: Config, system: System) -> None:
 
 
 def _cpus(
-    config: Config, system: System, machine: Machine, reasons: list[Reason]
+    config: Config, system: System, machine: Machine, reasons: list[Reason], thread: int = 0
 ) -> tuple[int, ...]:
     wanted = rt_cpus(config.cpu_affinity, machine)
     allowed = system.allowed_cpus()
@@ -137,7 +152,7 @@ def _cpus(
     shown = format_cpu_list(frozenset(wanted))
     if max(wanted) >= MAX_CPUS:
         raise Refused(f"{_WHERE}.cpu_cores: found {shown}: must be below {MAX_CPUS}")
-    error = _try(lambda: system.set_affinity(0, wanted))
+    error = _try(lambda: system.set_affinity(thread, wanted))
     if error is None:
         return tuple(sorted(wanted))
     has = format_cpu_list(allowed)
@@ -151,28 +166,24 @@ def _cpus(
 
 
 def _scheduling(
-    affinity: ProcessAffinity, system: System, reasons: list[Reason]
+    affinity: ProcessAffinity, system: System, reasons: list[Reason], thread: int = 0
 ) -> tuple[str, int]:
     if affinity.policy == "SCHED_OTHER":
         return affinity.policy, 0
     deadline = affinity.policy == "SCHED_DEADLINE"
+    if deadline and thread:
+        return affinity.policy, affinity.priority
     if deadline:
         error = _try(lambda: system.set_deadline(0, _deadline_ns(affinity)))
     else:
         number = POLICIES[affinity.policy]
-        error = _try(lambda: system.set_scheduler(0, number, affinity.priority))
-    _try(lambda: system.set_scheduler(0, os.SCHED_OTHER, 0))
+        error = _try(lambda: system.set_scheduler(thread, number, affinity.priority))
+    _try(lambda: system.set_scheduler(thread, os.SCHED_OTHER, 0))
     if error is None:
         return affinity.policy, affinity.priority
     if deadline:
-        reasons.append(
-            Reason(
-                f"SCHED_DEADLINE refused ({error}), the RT thread runs with SCHED_OTHER",
-                "the kernel takes a pinned deadline thread only in a cpuset partition of type root "
-                "whose CPUs are all in cpu_cores, with CAP_SYS_NICE, and when runtime/period fits "
-                "beside the other deadline threads: `mxrc cpuset create --root`, or use SCHED_FIFO",
-            )
-        )
+        what = f"SCHED_DEADLINE refused ({error}), the RT thread runs with SCHED_OTHER"
+        reasons.append(Reason(what, DEADLINE_FIX))
         return "SCHED_OTHER", 0
     reasons.append(
         Reason(
@@ -193,12 +204,10 @@ def _deadline_ns(affinity: ProcessAffinity) -> tuple[int, int, int]:
 def _main_cpus(
     config: Config, cpus: tuple[int, ...], system: System, machine: Machine
 ) -> tuple[int, ...]:
-    """Put the main thread where the RT thread is not, if there is such a CPU."""
+    """For the main thread: where the RT thread is not, if there is such a CPU."""
     allowed = system.allowed_cpus()
     candidates = frozenset(non_rt_cpus(config.cpu_affinity, machine)) & allowed - set(cpus)
-    chosen = tuple(sorted(candidates or (allowed - set(cpus)) or allowed))
-    _try(lambda: system.set_affinity(0, chosen))
-    return chosen
+    return tuple(sorted(candidates or (allowed - set(cpus)) or allowed))
 
 
 def _try(call: Callable[[], None]) -> str | None:
@@ -217,6 +226,21 @@ def move_thread(placement: Placement, thread: int, system: System) -> None:
         system.set_affinity(thread, placement.cpus)
         return
     # The kernel looks at the affinity when it admits a deadline thread, and keeps it from then on.
-    system.set_scheduler(thread, os.SCHED_OTHER, 0)
-    system.set_affinity(thread, placement.cpus)
+    # On the same CPUs the reservation that it has is changed: what is refused leaves it in force.
+    if system.affinity_now(thread) != frozenset(placement.cpus):
+        system.set_scheduler(thread, os.SCHED_OTHER, 0)
+        system.set_affinity(thread, placement.cpus)
     system.set_deadline(thread, placement.deadline_ns)
+
+
+def move_threads(before: Placement, after: Placement, thread: int, system: System) -> None:
+    """The RT thread, and the calling main thread out of its way; raises OSError.
+
+    Meanwhile the main thread is where the RT thread neither was nor will be, if it can be:
+    beside one that spins it would have no time to take itself away.
+    """
+    mains = {*before.main_cpus, *after.main_cpus}
+    clear = mains - {*before.cpus, *after.cpus}
+    _try(lambda: system.set_affinity(0, sorted(clear or mains)))
+    move_thread(after, thread, system)
+    _try(lambda: system.set_affinity(0, after.main_cpus))

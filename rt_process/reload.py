@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from rt_process.exec_config import make_live
 from rt_process.numa_policy import MemoryPolicyInForce
-from rt_process.placement import Placement, move_thread, plan, refuse_impossible
+from rt_process.placement import DEADLINE_FIX, Placement, move_threads, plan, refuse_impossible
+from rt_process.reasons import Reason
 from rt_process.system import System
 from shared.config import Config, ConfigError, ConfigStore
 from shared.config.changes import with_settings
@@ -124,16 +126,21 @@ class Reloader:
         if self._planned is not None:
             return
         try:
-            planned = plan(self._candidate, self._system, self._machine)
+            with self._system.sleeper() as sleeper:
+                planned = plan(self._candidate, self._system, self._machine, sleeper)
             memory = self._set_memory(self._candidate, planned)
-            move_thread(planned, self._thread(), self._system)
-        except Refused as error:
+        except (Refused, OSError) as error:
             self._set_memory(self._store.current, self.placement)
             raise _refusal(self._candidate, str(error)) from error
+        self._planned = planned, memory
+        try:
+            move_threads(self.placement, planned, self._thread(), self._system)
         except OSError as error:
             self._undo_placement()
-            raise _refusal(self._candidate, str(error.strerror).lower()) from error
-        self._planned = planned, memory
+            reason = str(error.strerror).lower()
+            if planned.policy == "SCHED_DEADLINE":
+                reason = f"SCHED_DEADLINE refused ({reason}): {DEADLINE_FIX}"
+            raise _refusal(self._candidate, reason) from error
 
     def _commit_placement(self) -> None:
         if self._planned is None:
@@ -148,7 +155,16 @@ class Reloader:
             self._memory_changed()
 
     def _undo_placement(self) -> None:
-        move_thread(self.placement, self._thread(), self._system)
+        """The RT thread, the main thread and the memory policy as they were."""
+        tried = self._planned[0] if self._planned is not None else self.placement
+        try:
+            move_threads(tried, self.placement, self._thread(), self._system)
+        except OSError as error:
+            lost = Reason(
+                f"the RT thread is not placed as before a refused change ({error.strerror})",
+                "hand over to a STANDBY, or restart",
+            )
+            self.placement = replace(self.placement, reasons=(*self.placement.reasons, lost))
         self._set_memory(self._store.current, self.placement)
         self._planned = None
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Final, Protocol
 
 from shared.core import lib, system_error
@@ -13,6 +16,7 @@ from shared.kernel.isolation import Isolation, read_isolation
 from shared.kernel.throttling import Throttling, read_throttling
 
 SCHED_DEADLINE: Final = 6
+_SLEEPER_STACK: Final = 256 * 1024  # all of it is locked memory, where memory is
 
 
 class System(Protocol):
@@ -32,6 +36,9 @@ class System(Protocol):
 
     def set_deadline(self, thread: int, times_ns: tuple[int, int, int]) -> None:
         """SCHED_DEADLINE with runtime, deadline and period. Raises OSError."""
+
+    def sleeper(self) -> AbstractContextManager[int]:
+        """Id of a thread that sleeps, to try on what can be had. Raises OSError."""
 
     def throttling(self) -> Throttling:
         """Whether the kernel takes the CPU from real-time threads that never sleep."""
@@ -66,6 +73,30 @@ class LinuxSystem:
         error = lib.mxrc_sched_set(thread, SCHED_DEADLINE, 0, *times_ns)
         if error:
             raise OSError(error, system_error(error))
+
+    @contextmanager
+    def sleeper(self) -> Iterator[int]:
+        end = threading.Event()
+        thread = threading.Thread(target=end.wait, name="placement", daemon=True)
+        usual = threading.stack_size(_SLEEPER_STACK)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, str(error)) from error
+        finally:
+            threading.stack_size(usual)
+        number = thread.native_id or 0
+        before = os.sched_getaffinity(number)
+        try:
+            yield number
+        finally:
+            # It has to run to end, and gets no time on a CPU where the RT thread spins.
+            with suppress(OSError):
+                self.set_scheduler(number, os.SCHED_OTHER, 0)
+            with suppress(OSError):
+                self.set_affinity(number, before)
+            end.set()
+            thread.join(1.0)
 
     def throttling(self) -> Throttling:
         return read_throttling(self._files)

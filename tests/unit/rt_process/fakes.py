@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,8 @@ from shared.kernel.cpusets import Cpuset
 from shared.kernel.interrupts import Interrupt
 from shared.kernel.isolation import Isolation
 from shared.kernel.throttling import Throttling
+
+SLEEPER = 815
 
 
 @dataclass
@@ -27,6 +30,11 @@ class FakeSystem:
     affinity: dict[int, tuple[int, ...]] = field(default_factory=dict)
     scheduler: dict[int, tuple[int, int]] = field(default_factory=dict)
     deadline: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    calls: list[tuple[int, object]] = field(default_factory=list)
+
+    @contextmanager
+    def sleeper(self) -> Iterator[int]:
+        yield SLEEPER
 
     def allowed_cpus(self) -> frozenset[int]:
         return self.allowed
@@ -38,17 +46,24 @@ class FakeSystem:
         if not self.allowed.issuperset(cpus):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self.affinity[thread] = tuple(cpus)
+        self.calls.append((thread, tuple(cpus)))
 
     def set_scheduler(self, thread: int, policy: int, priority: int) -> None:
         if policy != os.SCHED_OTHER and not self.may_real_time:
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
         self.scheduler[thread] = (policy, priority)
+        self.deadline.pop(thread, None)
+        self.calls.append((thread, policy))
 
     def set_deadline(self, thread: int, times_ns: tuple[int, int, int]) -> None:
         # As the kernel does for a pinned thread outside of an exclusive cpuset.
         if not self.may_real_time or not self.partition:
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        others = [times for other, times in self.deadline.items() if other != thread]
+        if sum(runtime / period for runtime, _deadline, period in [*others, times_ns]) > 0.95:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
         self.deadline[thread] = times_ns
+        self.calls.append((thread, times_ns))
 
     def throttling(self) -> Throttling:
         return Throttling(950_000, 1_000_000, in_force=self.is_throttled, fair_server=False)

@@ -1,22 +1,26 @@
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterable
 from typing import Any
+
+import pytest
 
 from rt_process.executive import ExecutiveError
 from rt_process.numa_policy import MemoryPolicyInForce, set_memory_policy
-from rt_process.placement import Placement, plan
+from rt_process.placement import Placement, move_thread, plan
 from rt_process.reload import Reloader
 from shared.config import Config, ConfigStore
 from tests.unit.config.conftest import FakeMachine, Files
-from tests.unit.rt_process.fakes import FakeNuma, FakeSystem
+from tests.unit.rt_process.fakes import SLEEPER, FakeNuma, FakeSystem
 
 THREAD = 4711
 
 
 class Setup:
-    def __init__(self, files: Files) -> None:
-        self.files, self.system, self.machine = files, FakeSystem(), FakeMachine()
+    def __init__(self, files: Files, system: FakeSystem | None = None) -> None:
+        self.files, self.system, self.machine = files, system or FakeSystem(), FakeMachine()
         self.applied: list[int] = []
         self.fails = False
         self.numa = FakeNuma()
@@ -125,6 +129,74 @@ def test_a_placement_that_is_not_to_be_had_is_refused(production: Files) -> None
     text = setup.reloader.reload()
     assert "CAP_SYS_NICE" in text
     assert THREAD not in setup.system.scheduler
+
+
+def test_a_change_is_tried_without_the_main_thread(production: Files) -> None:
+    setup = Setup(production)
+    refused = {"cpu_affinity": {"rt_process": {"cpu_cores": [1], "isolation_mode": "ISOLCPUS"}}}
+    refused["cpu_affinity"]["non_rt_process"] = {"cpu_cores": [0]}
+    setup.system.calls.clear()
+    ok, text = setup.reloader.change(refused, "request")
+    assert not ok
+    assert "is not isolated" in text
+    assert {thread for thread, _what in setup.system.calls} == {SLEEPER}
+    assert setup.reloader.change({"cpu_affinity": {"rt_process": {"priority": 60}}}, "request")[0]
+    mains = [what for thread, what in setup.system.calls if thread == 0]
+    assert set(mains) == {(0, 1)}, "never on a CPU of the RT thread, never at real time"
+    asleep = [what for thread, what in setup.system.calls if thread == SLEEPER]
+    assert asleep.index(os.SCHED_OTHER) < asleep.index((2, 3)), "not beside the RT thread"
+
+
+def test_the_main_thread_is_out_of_the_way_while_the_rt_thread_moves(files: Files) -> None:
+    setup = Setup(files)
+    setup.system.affinity[0] = setup.reloader.placement.main_cpus
+    setup.system.calls.clear()
+    change = {"rt_process": {"cpu_cores": [1]}, "non_rt_process": {"cpu_cores": [0, 2]}}
+    assert setup.reloader.change({"cpu_affinity": change}, "request")[0]
+    moves = [call for call in setup.system.calls if call[0] in (0, THREAD)]
+    assert moves == [(0, (0,)), (THREAD, os.SCHED_FIFO), (THREAD, (1,)), (0, (0, 2))]
+
+
+def with_deadline(runtime_us: int) -> dict[str, object]:
+    times = {"dl_runtime_us": runtime_us, "dl_deadline_us": 1000, "dl_period_us": 1000}
+    return {"policy": "SCHED_DEADLINE", "priority": 0, **times}
+
+
+def test_a_deadline_reservation_is_changed_and_not_asked_for_twice(production: Files) -> None:
+    def edit(document: dict[str, dict[str, object]]) -> None:
+        document["rt_process"] |= {"isolation_mode": "CGROUPS", **with_deadline(600)}
+
+    production.change("cpu_affinity", edit)
+    production.change("rt_schedule", lambda document: document["wait"].update(mode="sleep"))
+    setup = Setup(production, FakeSystem(partition=frozenset({2, 3})))
+    move_thread(setup.reloader.placement, THREAD, setup.system)
+    setup.system.calls.clear()
+    for runtime_us, taken in ((700, True), (990, False), (800, True)):
+        before = setup.system.deadline[THREAD]
+        change = {"cpu_affinity": {"rt_process": with_deadline(runtime_us)}}
+        ok, text = setup.reloader.change(change, "request")
+        assert ok is taken
+        after = (runtime_us * 1000, 1_000_000, 1_000_000) if taken else before
+        assert setup.system.deadline == {THREAD: after}
+        assert taken or "mxrc cpuset create --root" in text
+    assert (THREAD, os.SCHED_OTHER) not in setup.system.calls, "it is at real time all along"
+
+
+def test_what_cannot_be_put_back_is_said(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = Setup(files)
+    mains = setup.system.affinity[0]
+
+    def refuse(thread: int, _cpus: Iterable[int]) -> None:
+        if thread == THREAD:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(setup.system, "set_affinity", refuse)
+    ok, text = setup.reloader.change({"cpu_affinity": {"rt_process": {"priority": 60}}}, "request")
+    assert not ok
+    assert "invalid argument" in text
+    assert setup.system.affinity[0] == mains
+    (reason,) = setup.reloader.placement.reasons
+    assert "not placed as before" in reason.what
 
 
 def test_busy_waiting_is_refused_live_where_throttling_is_in_force(files: Files) -> None:
