@@ -243,13 +243,12 @@ def _supervise(
     store = ConfigStore(started.config)
 
     def memory_changed() -> None:
-        if reloader.memory.migrate:
-            upkeep.migrate()
+        upkeep.migrate()
 
     def take_segment() -> None:
         """As PRIMARY: what was the former one's to place."""
         reloader.memory = bind_segment(segment, reloader.memory)
-        memory_changed()
+        upkeep.migrate()
 
     reloader = Reloader(
         store,

@@ -32,7 +32,7 @@ class Reloader:
     """Puts in force what may change while the process runs; `placement` and `memory` are in force.
 
     thread: id of the RT thread. log: writes an event of events.def. memory_changed: called after a
-    change of the memory policy.
+    change of the memory policy, or of whether pages are moved.
     """
 
     def __init__(
@@ -147,10 +147,12 @@ class Reloader:
             return
         before = self.memory
         (self.placement, self.memory), self._planned = self._planned, None
-        if (before.target, before.policy, before.nodes) != (
-            self.memory.target,
-            self.memory.policy,
-            self.memory.nodes,
+        after = self.memory
+        if (before.target, before.policy, before.nodes, before.migrate) != (
+            after.target,
+            after.policy,
+            after.nodes,
+            after.migrate,
         ):
             self._memory_changed()
 

@@ -77,11 +77,14 @@ class Upkeep:
         self._of_segment = False
 
     def migrate(self) -> None:
-        """Move what is elsewhere, from now on and outside of RUNNING.
+        """Move what is elsewhere, from now on and outside of RUNNING, if migrate_pages says so.
 
         A STANDBY moves its own memory: the segment's pages belong on the node of the PRIMARY.
         """
         memory = self._held.memory
+        self._migration = None
+        if not memory.migrate:
+            return
         self._of_segment = self._primary()
         files = self._files if self._of_segment else self._files.without_segment()
         self._migration = Migration(files, memory.numa, memory.target)

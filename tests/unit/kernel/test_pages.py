@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from rt_process.cpu_watch import is_cpu_event
@@ -115,6 +116,16 @@ def test_pages_move_only_outside_of_running(tmp_path: Path) -> None:
         for turn in range(5):
             keeper.turn(turn * 50_000_000)
         assert keeper.document()["migration"]["done"] is not running
+
+
+def test_what_waits_to_be_moved_stays_once_migrate_pages_is_false(tmp_path: Path) -> None:
+    keeper = upkeep(tmp_path, [], running=True, cpu_node=1)
+    Kept.memory = held(FakeNuma(pages={0x10000: 0}))
+    keeper.migrate()
+    assert not keeper.document()["migration"]["done"]
+    Kept.memory = replace(Kept.memory, migrate=False)
+    keeper.migrate()
+    assert "migration" not in keeper.document()
 
 
 def test_a_standby_moves_its_own_pages_and_none_of_the_segment(tmp_path: Path) -> None:

@@ -228,6 +228,17 @@ def test_a_new_memory_policy_is_set_and_announced(files: Files) -> None:
     assert setup.reload_memory() == ("LOCAL", "LOCAL")
 
 
+def test_migrate_pages_alone_is_a_change_of_memory(files: Files) -> None:
+    setup = Setup(files)
+    change = {"numa_binding": {"rt_process": {"migrate_pages": True}}}
+    assert setup.reloader.change(change, "request")[0]
+    assert setup.logged.count(("memory",)) == 1
+    assert setup.reloader.memory.migrate
+    other = {"numa_binding": {"rt_process": {"cpu_cores_hint": [0]}}}
+    assert setup.reloader.change(other, "request")[0]
+    assert setup.logged.count(("memory",)) == 1
+
+
 def test_a_change_from_outside_is_whole_or_nothing(files: Files) -> None:
     setup = Setup(files)
     bad = {"cpu_affinity": {"rt_process": {"priority": 60, "cpu_cores": [77]}}}
