@@ -85,6 +85,8 @@ class Application:
             self._start(self._plugins)
             if later:
                 self._start(self._create(later))
+            for plugin in self._plugins:
+                plugin.all_started()
         except BaseException:
             self.stop()
             raise

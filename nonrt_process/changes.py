@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from nonrt_process.context import Context
 from nonrt_process.interfaces import (
+    CpuPlacement,
     InvalidSetting,
     MemoryPlacement,
     NotKept,
@@ -57,7 +58,9 @@ class Changes:
                 found = view.document.get("placement", {}).get("in_force")
                 in_force = found if isinstance(found, dict) else None
         elif section == "cpu_affinity":
+            cpus = self._context.get(CpuPlacement)
             in_force = {"cpu_cores": sorted(os.sched_getaffinity(0))}
+            in_force |= {} if cpus is None else cpus.document()
         elif section == "numa_binding":
             memory = self._context.get(MemoryPlacement)
             in_force = None if memory is None else memory.document()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nonrt_process.outcome import Outcome
     from nonrt_process.plugins import Plugin
+    from shared.config.models.cpu_affinity import IsolationMode
     from shared.config.models.numa_binding import MemoryPolicy
     from shared.datastore import Key
     from shared.trace_context import TraceContext
@@ -359,6 +360,17 @@ class HistogramSnapshot(NamedTuple):
     edges: tuple[float, ...]
     counts: tuple[int, ...]
     sum: float
+
+
+class CpuPlacement(Protocol):
+    """CPUs and isolation of this process (placement.py)."""
+
+    @property
+    def isolation(self) -> IsolationMode:
+        """In force."""
+
+    def document(self) -> dict[str, Any]:
+        """What is in force, as JSON."""
 
 
 class MemoryPlacement(Protocol):

@@ -60,9 +60,10 @@ class Plugin:
 
     Life: create(context) of all modules in order (provide services, subscribe to the configuration;
     nothing of another part may be required yet), then start() of all in order, then the pumps of
-    all consumers run; the EARLY ones go through all of that before the LATER ones. At the end, in
-    reverse order: the pumps of its consumers drain and end, then stop() is called. create and start
-    raise shared.startup.Refused (one line for a person).
+    all consumers run; the EARLY ones go through all of that before the LATER ones. Then
+    all_started() of all. At the end, in reverse order: the pumps of its consumers drain and end,
+    then stop() is called. create, start and all_started raise shared.startup.Refused (one line for
+    a person).
     """
 
     def __init__(
@@ -89,6 +90,9 @@ class Plugin:
 
     def start(self) -> None:
         """Open files, start threads; services of the other parts are there."""
+
+    def all_started(self) -> None:
+        """Every part has started, its pumps too. Raises as start does."""
 
     def stop(self) -> None:
         """Flush and close; returns within a few seconds whatever happens."""

@@ -16,11 +16,11 @@ from rt_process.housekeeping import (
 )
 from rt_process.memory import LatencyRequest, lock_memory, no_core_dump
 from rt_process.notify import system_notifier, watchdog_interval_ns
-from rt_process.reasons import Reason
 from shared.clock import SystemClock
 from shared.core import MxrcError, lib, system_error
 from shared.enums import NameKind, Role, RtState, name_of
 from shared.names import Names
+from shared.reasons import Reason
 from shared.segment import (
     Segment,
     SegmentAbsent,
@@ -164,7 +164,7 @@ def _start(
 
 
 def _refuse_unlocked(config: Config, reason: Reason | None) -> None:
-    from rt_process.reasons import refuse_if_exclusive
+    from shared.reasons import refuse_if_exclusive
 
     exclusive = config.cpu_affinity.rt_process.is_exclusive
     refuse_if_exclusive(exclusive, [reason] if reason else [], "memory")

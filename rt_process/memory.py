@@ -6,8 +6,8 @@ import os
 import resource
 from pathlib import Path
 
-from rt_process.reasons import Reason
 from shared.core import ERROR_BYTES, error_buffer, lib, to_text
+from shared.reasons import Reason
 from shared.segment import Segment
 
 _DMA_LATENCY = Path("/dev/cpu_dma_latency")

@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rt_process.reasons import Reason
 from shared.config import Config
 from shared.config.machine import Machine, format_cpu_list
 from shared.config.models.numa_binding import MemoryPolicy, NumaBinding
 from shared.numa.libnuma import LibNuma, Numa, NumaUnavailableError
+from shared.reasons import Reason
 from shared.startup import Refused
 
 _WHERE: Final = "numa_binding.json: $.rt_process"

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from rt_process.isolation import isolation_reasons
-from rt_process.reasons import Reason, refuse_if_exclusive
 from rt_process.system import SCHED_DEADLINE, System
 from shared.config import Config
 from shared.config.machine import Machine, format_cpu_list, non_rt_cpus, rt_cpus
 from shared.config.models.cpu_affinity import ProcessAffinity
-from shared.kernel.isolation import isolation_document
+from shared.kernel.isolation import isolation_document, isolation_reasons
+from shared.reasons import Reason, refuse_if_exclusive
 from shared.startup import Refused
 
 POLICIES: Final = {

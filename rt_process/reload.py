@@ -9,13 +9,13 @@ from typing import Any, Protocol
 from rt_process.exec_config import make_live
 from rt_process.numa_policy import MemoryPolicyInForce
 from rt_process.placement import DEADLINE_FIX, Placement, move_threads, plan, refuse_impossible
-from rt_process.reasons import Reason
 from rt_process.system import System
 from shared.config import Config, ConfigError, ConfigStore
 from shared.config.changes import with_settings
 from shared.config.errors import Problem
 from shared.config.machine import Machine
 from shared.core import MxrcError
+from shared.reasons import Reason
 from shared.startup import Refused
 
 SetMemory = Callable[[Config, Placement], MemoryPolicyInForce]

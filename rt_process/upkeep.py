@@ -7,10 +7,10 @@ from typing import Any, Final, Protocol
 
 from rt_process.numa_policy import MemoryPolicyInForce
 from rt_process.placement import Placement, move_thread
-from rt_process.reasons import Reason
 from rt_process.system import System
 from shared.numa.maps import PageCounts
 from shared.numa.pages import Migration, PageFiles
+from shared.reasons import Reason
 
 LOOK_NS: Final = 1_000_000_000
 LOCAL_MIN_PERCENT: Final = 95.0

@@ -10,6 +10,7 @@ from typing import Any
 from nonrt_process.context import Context
 from nonrt_process.interfaces import (
     CheckpointInfo,
+    CpuPlacement,
     HealthReport,
     MemoryPlacement,
     ProcessName,
@@ -125,8 +126,10 @@ class HealthDocuments:
             core = view.cpu if view.alive else None
             cores = view.placement("in_force", "cpu_cores") or cores
             mode = view.placement("in_force", "isolation_mode") or mode
-        elif process == "non_rt_process" and cores == "auto":
-            cores = sorted(os.sched_getaffinity(0))
+        elif process == "non_rt_process":
+            placed = self._context.get(CpuPlacement)
+            mode = mode if placed is None else placed.isolation
+            cores = sorted(os.sched_getaffinity(0)) if cores == "auto" else cores
         return {
             "configured_cores": cores if cores == "auto" else list(cores),
             "current_core": core,

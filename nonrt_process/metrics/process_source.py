@@ -11,6 +11,7 @@ from nonrt_process.interfaces import (
     PROCESSES,
     CheckpointInfo,
     ConsumerMonitor,
+    CpuPlacement,
     HealthRegistry,
     HistogramSnapshot,
     LogStatistics,
@@ -80,6 +81,8 @@ class ProcessSource:
         else:
             found = sample(os.getpid())
             core = None if found is None else found.core
+            placed = self._context.get(CpuPlacement)
+            mode = mode if placed is None else placed.isolation
         shown = cores if isinstance(cores, str) else ",".join(str(cpu) for cpu in cores)
         families.gauge(
             "mxrc_cpu_affinity_info",

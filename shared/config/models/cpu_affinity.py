@@ -45,8 +45,14 @@ class ThreadPlacement(ConfigModel):
         max_length=15,
         pattern=r"^[!-~]+$",
         allowed="1 to 15 printable ASCII characters without a space",
-        meaning="Name of the thread as ps -L and the logs show it.",
-        trouble="An entry in `threads` whose name no thread has is reported at start.",
+        meaning=(
+            "Name of the thread. RT: as ps -L and the logs show it; Non-RT: of its main thread, as "
+            "the logs show it."
+        ),
+        trouble=(
+            "An entry in `threads` whose name no thread has is reported at start; an exclusive "
+            "process refuses it."
+        ),
     )
     cpu_cores: CpuList | Literal["auto"] = setting(
         "auto",
@@ -151,8 +157,15 @@ class ProcessAffinity(ThreadPlacement):
         (),
         scope="live",
         max_length=32,
-        meaning="Placement of further threads of the process, by thread_name.",
-        trouble="Two entries of one name are refused.",
+        meaning=(
+            "Placement of further threads of the process, by thread_name: the first 15 characters "
+            "of what the logs of the Non-RT process show. The RT process has none: its main thread "
+            "is placed by itself, off the RT thread's CPUs."
+        ),
+        trouble=(
+            "Two entries of one name are refused. Each entry of the RT process is reported as a "
+            "thread that there is not."
+        ),
     )
 
     @model_validator(mode="after")
