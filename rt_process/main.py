@@ -246,7 +246,7 @@ def _supervise(
         upkeep.migrate()
 
     def take_segment() -> None:
-        """As PRIMARY: what was the former one's to place."""
+        """As PRIMARY: what was the former one's to place. It works on where that fails."""
         reloader.memory = bind_segment(segment, reloader.memory)
         upkeep.migrate()
 

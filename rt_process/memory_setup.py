@@ -7,7 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rt_process.cpu_watch import CpuEvents
-from rt_process.numa_policy import MemoryPolicyInForce, place_regions, set_memory_policy
+from rt_process.numa_policy import (
+    MemoryPolicyInForce,
+    not_strictly,
+    place_regions,
+    set_memory_policy,
+)
 from rt_process.placement import Placement
 from rt_process.system import System
 from rt_process.upkeep import Held, Upkeep
@@ -37,10 +42,12 @@ def place_segment(segment: Segment, policy: MemoryPolicyInForce) -> MemoryPolicy
 
     The pages of a segment that was there before are moved when migrate_pages says so. While another
     process is PRIMARY nothing is touched: it works in these pages, and they belong on its node.
+
+    Raises Refused: they cannot be bound and strict_binding is true.
     """
     if primary_lives(segment):
         return policy
-    policy = bind_segment(segment, policy, move=True)
+    policy = bind_segment(segment, policy, move=True, strict=policy.strict)
     if policy.migrate and not segment.created:
         for address, size in rt_regions(segment):
             bytes(memoryview(ffi.buffer(ffi.cast("char *", address), size))[::PAGE])
@@ -50,14 +57,16 @@ def place_segment(segment: Segment, policy: MemoryPolicyInForce) -> MemoryPolicy
 
 
 def bind_segment(
-    segment: Segment, policy: MemoryPolicyInForce, *, move: bool = False
+    segment: Segment, policy: MemoryPolicyInForce, *, move: bool = False, strict: bool = False
 ) -> MemoryPolicyInForce:
     """The regions that RT writes belong to its node from now on; `policy` with what failed.
 
     For the PRIMARY only, or before there is one. Without `move` no page moves, whatever the RT
-    state is.
+    state is. Raises Refused with `strict`: what fails is no reason then.
     """
     reason = place_regions(policy, rt_regions(segment), move=move)
+    if reason is not None and strict:
+        raise not_strictly(reason)
     if reason is None or reason in policy.reasons:
         return policy
     return replace(policy, reasons=(*policy.reasons, reason))
@@ -68,7 +77,9 @@ def change_memory(
 ) -> MemoryPolicyInForce:
     """For a change at run time: a STANDBY changes its own memory only. Raises Refused."""
     policy = set_memory_policy(config, placement.cpus, machine)
-    return bind_segment(segment, policy) if board.is_primary() else policy
+    if not board.is_primary():
+        return policy
+    return bind_segment(segment, policy, strict=policy.strict)
 
 
 def primary_lives(segment: Segment) -> bool:

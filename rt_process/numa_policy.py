@@ -28,7 +28,7 @@ class MemoryPolicyInForce:
     """policy: LOCAL, the kernel's own, when none could be set.
 
     target: node that pages belong on; None: any. nodes: of the RT thread's CPUs. numa: None where
-    there is nothing to be set.
+    there is nothing to be set. strict: what cannot be bound is refused.
     """
 
     policy: MemoryPolicy
@@ -38,6 +38,7 @@ class MemoryPolicyInForce:
     numa: Numa | None
     reasons: tuple[Reason, ...] = ()
     configured: dict[str, Any] = field(default_factory=dict)
+    strict: bool = False
 
 
 def nodes_of_cpus(machine: Machine, cpus: tuple[int, ...]) -> frozenset[int]:
@@ -69,7 +70,7 @@ def set_memory_policy(
     except (NumaUnavailableError, OSError) as error:
         reason = _reason(binding, error)
         if binding.strict_binding and not (one_node and binding.memory_policy == "LOCAL"):
-            raise Refused(f"{_WHERE}: strict_binding is true, and {reason}") from None
+            raise not_strictly(reason) from None
         if numa is not None:
             # What was in force before a change does not stay: LOCAL is what is reported.
             with suppress(OSError):
@@ -86,6 +87,7 @@ def set_memory_policy(
         numa if not one_node else None,
         _misplaced(binding, nodes, cpus),
         configured,
+        binding.strict_binding,
     )
 
 
@@ -116,6 +118,11 @@ def _reason(binding: NumaBinding, error: NumaUnavailableError | OSError) -> Reas
         f"memory policy {binding.memory_policy} on node {binding.numa_node} is refused ({said})",
         "its cpuset must allow that node (cpuset.mems), and the node must have memory",
     )
+
+
+def not_strictly(reason: Reason) -> Refused:
+    """Of a configuration whose strict_binding is true."""
+    return Refused(f"{_WHERE}: strict_binding is true, and {reason}")
 
 
 def _misplaced(

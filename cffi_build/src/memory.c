@@ -88,17 +88,18 @@ int mxrc_lock_memory(const struct mxrc_segment *segment, char *report, size_t re
         return 0;
     }
     int problem = lock_regions(segment, &locked, &all);
-    if (problem == 0)
-        snprintf(
-            report, report_bytes,
-            "only %llu KiB of the shared segment and the RT thread's stack are locked; to lock "
-            "the whole process grant CAP_IPC_LOCK or LimitMEMLOCK=infinity",
-            (unsigned long long)(all / 1024));
-    else
+    if (problem == 0) {
+        snprintf(report, report_bytes,
+                 "only %llu KiB of the shared segment and the RT thread's stack are locked; grant "
+                 "CAP_IPC_LOCK or LimitMEMLOCK=infinity",
+                 (unsigned long long)(all / 1024));
+        problem = EPERM;
+    } else {
         snprintf(report, report_bytes,
                  "%llu of %llu KiB of the shared segment are locked (%s); grant CAP_IPC_LOCK or "
                  "LimitMEMLOCK=infinity",
                  (unsigned long long)(locked / 1024), (unsigned long long)(all / 1024),
                  strerror(problem));
+    }
     return problem;
 }

@@ -415,5 +415,6 @@ int mxrc_program_validate(const struct mxrc_program_slot *program,
 int mxrc_main_log(struct mxrc_segment *segment, uint32_t message_id, const double *args,
                   uint32_t count);
 
-/* Preparation of the process; each returns 0 or an errno and says what it did in one line. */
+/* Preparation of the process: 0 when all of its memory is locked, else an errno, EPERM when it is the segment's only. Says
+ * what it did in one line. */
 int mxrc_lock_memory(const struct mxrc_segment *segment, char *report, size_t report_bytes);

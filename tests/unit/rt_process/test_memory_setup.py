@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from rt_process.placement import plan
 from shared.core import lib
 from shared.enums import Role
 from shared.segment import Segment
+from shared.startup import EX_CONFIG, Refused
 from tests.helpers import unique_instance
 from tests.unit.config.conftest import FakeMachine, Files
 from tests.unit.rt_process.fakes import FakeNuma, FakeSystem
@@ -86,6 +88,25 @@ def test_a_standby_that_changes_its_policy_leaves_the_segment_alone(
         change_memory(config, placed, machine, segment, SegmentBoard(segment))
         assert nodes(numa) == bound
     assert not any(move for *_range, move in numa.ranges), "no page moves at once"
+
+
+def test_strict_binding_is_for_the_segment_too(
+    two: tuple[Segment, Segment],
+    files: Files,
+    machine: FakeMachine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    segment = two[0]
+    wanted = replace(policy(FakeNuma(refuses=True)), strict=True)
+    with pytest.raises(Refused, match=r"strict_binding is true, and .*cpuset.mems") as raised:
+        place_segment(segment, wanted)
+    assert raised.value.status == EX_CONFIG
+    monkeypatch.setattr(memory_setup, "set_memory_policy", lambda *_: wanted)
+    placed = plan(files.load(), FakeSystem(), machine)
+    segment.member_struct(segment.member).role = Role.PRIMARY
+    with pytest.raises(Refused, match="not bound to node 1"):
+        change_memory(files.load(), placed, machine, segment, SegmentBoard(segment))
+    assert bind_segment(segment, wanted).reasons, "a PRIMARY that took over works on"
 
 
 def test_what_cannot_be_bound_is_a_reason_and_said_once(two: tuple[Segment, Segment]) -> None:
