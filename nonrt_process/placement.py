@@ -149,10 +149,13 @@ class PlacementPlugin(Plugin):
         self._put(new)
         if not new.non_rt_process.is_exclusive or not self._reasons:
             return
-        allowed = "; ".join(f"is_exclusive is true, and {reason}" for reason in self._reasons)
-        self._put(old)
         file = str(self._context.config.current.directory / "cpu_affinity.json")
-        raise ConfigError([Problem(file, _WHERE, "a placement", f"cannot be had: {allowed}")])
+        problems = [
+            Problem(file, _WHERE, "", f"is_exclusive is true, and {reason}")
+            for reason in self._reasons
+        ]
+        self._put(old)
+        raise ConfigError(problems)
 
     def _say(self, config: CpuAffinityConfig) -> None:
         for reason in self._reasons:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from rt_process.exec_config import make_live
 from rt_process.numa_policy import MemoryPolicyInForce
@@ -17,6 +18,8 @@ from shared.config.machine import Machine
 from shared.core import MxrcError
 from shared.reasons import Reason
 from shared.startup import Refused
+
+_NAMED: Final = re.compile(r"(\w+)\.json: (\$[^\s:]*): (.*)")
 
 SetMemory = Callable[[Config, Placement], MemoryPolicyInForce]
 """Puts the memory policy of a configuration in force; raises Refused."""
@@ -117,7 +120,7 @@ class Reloader:
         try:
             refuse_impossible(self._candidate, self._system)
         except Refused as error:
-            raise _refusal(self._candidate, str(error), "rt_schedule", "$.wait.mode") from error
+            raise _refusal(self._candidate, str(error)) from error
         self._executive.apply(make_live(self._candidate))
 
     def _prepare_placement(self) -> None:
@@ -130,7 +133,7 @@ class Reloader:
                 planned = plan(self._candidate, self._system, self._machine, sleeper)
             memory = self._set_memory(self._candidate, planned)
         except (Refused, OSError) as error:
-            self._set_memory(self._store.current, self.placement)
+            self._undo_memory()
             raise _refusal(self._candidate, str(error)) from error
         self._planned = planned, memory
         try:
@@ -166,13 +169,30 @@ class Reloader:
                 f"the RT thread is not placed as before a refused change ({error.strerror})",
                 "hand over to a STANDBY, or restart",
             )
-            self.placement = replace(self.placement, reasons=(*self.placement.reasons, lost))
-        self._set_memory(self._store.current, self.placement)
+            if lost not in self.placement.reasons:
+                reasons = (*self.placement.reasons, lost)
+                self.placement = replace(self.placement, reasons=reasons)
+        self._undo_memory()
         self._planned = None
 
+    def _undo_memory(self) -> None:
+        try:
+            self._set_memory(self._store.current, self.placement)
+        except Refused as error:
+            lost = Reason("memory is not placed as before a refused change", str(error))
+            if lost not in self.memory.reasons:
+                self.memory = replace(self.memory, reasons=(*self.memory.reasons, lost))
 
-def _refusal(
-    config: Config, reason: str, stem: str = "cpu_affinity", path: str = "$.rt_process"
-) -> ConfigError:
-    file = str(config.directory / f"{stem}.json")
-    return ConfigError([Problem(file, path, "a placement", f"cannot be had: {reason}")])
+
+def _refusal(config: Config, reason: str) -> ConfigError:
+    """Each line is about the file and path that it names, else about the RT thread's placement."""
+    problems = []
+    for line in reason.splitlines():
+        named = _NAMED.fullmatch(line)
+        stem, path, why = (
+            named.groups()
+            if named is not None
+            else ("cpu_affinity", "$.rt_process", f"cannot be had: {line}")
+        )
+        problems.append(Problem(str(config.directory / f"{stem}.json"), path, "", why))
+    return ConfigError(problems)

@@ -199,6 +199,31 @@ def test_what_cannot_be_put_back_is_said(files: Files, monkeypatch: pytest.Monke
     assert "not placed as before" in reason.what
 
 
+def test_a_refusal_names_the_file_and_the_path_that_it_is_about_once(production: Files) -> None:
+    setup = Setup(production)
+    setup.numa.refuses = True
+    numa = {"rt_process": {"memory_policy": "PREFERRED"}}
+    _ok, text = setup.reloader.change({"numa_binding": numa}, "request")
+    file = production.folder / "numa_binding.json"
+    assert text.splitlines()[1].startswith(f"{file}: $.rt_process: strict_binding is true, and ")
+    assert text.count("numa_binding.json") == 1
+    assert "cpu_affinity" not in text
+    (lost,) = setup.reloader.memory.reasons
+    assert "not placed as before" in lost.what
+    busy = {"rt_schedule": {"wait": {"mode": "busy"}}, "cpu_affinity": {"rt_process": {}}}
+    _ok, text = setup.reloader.change(busy, "request")
+    assert text.splitlines()[1].startswith(f"{production.folder}/rt_schedule.json: $.wait.mode: ")
+    assert text.count("rt_schedule.json") == 1
+    alone = {"rt_process": {"cpu_cores": [1], "isolation_mode": "HYBRID"}}
+    alone["non_rt_process"] = {"cpu_cores": [0]}
+    _ok, text = setup.reloader.change({"cpu_affinity": alone}, "request")
+    file = production.folder / "cpu_affinity.json"
+    assert [line.startswith(f"{file}: $.rt_process: is_exc") for line in text.splitlines()[1:]] == [
+        True,
+        True,
+    ]
+
+
 def test_busy_waiting_is_refused_live_where_throttling_is_in_force(files: Files) -> None:
     setup = Setup(files)
     files.change("rt_schedule", lambda document: document["wait"].update(mode="busy"))
