@@ -12,7 +12,7 @@ import pytest
 from shared.documents import read_member_document
 from shared.segment import Segment
 from tests.integration.test_nonrt_process import ANY_TIMING, NonRt
-from tests.processes import BIN, Place, started_rt, wait_for, wait_for_state
+from tests.processes import BIN, Place, run_to_end, started_rt, wait_for, wait_for_state
 
 
 def real_time_allowed() -> bool:
@@ -105,6 +105,82 @@ def test_a_change_over_http_is_in_force_and_lasts(place: Place) -> None:
         segment = wait_for_state(place, running)
         assert os.sched_getparam(thread_of(segment)).sched_priority == 55
         segment.detach()
+
+
+@needs_real_time
+def test_a_refused_change_leaves_every_thread_where_it_was(place: Place) -> None:
+    place.environ.update(ANY_TIMING)
+    with started_rt(place) as running:
+        segment = wait_for_state(place, running)
+        nonrt = NonRt(place)
+        try:
+            nonrt.urls()
+            threads = [int(path.name) for path in Path(f"/proc/{running.pid}/task").iterdir()]
+
+            def placed() -> list[tuple[set[int], int, int]]:
+                return [
+                    (
+                        os.sched_getaffinity(thread),
+                        os.sched_getscheduler(thread) & 0xFF,
+                        os.sched_getparam(thread).sched_priority,
+                    )
+                    for thread in threads
+                ]
+
+            before = placed()
+            for process in ("rt_process", "non_rt_process"):
+                change = {process: {"isolation_mode": "HYBRID", "is_exclusive": True}}
+                refused = nonrt.request("PUT", "/api/v1/affinity", json=change)
+                assert refused.status_code == 422, refused.text
+                assert f"$.{process}: is_exclusive is true, and" in refused.json()["detail"]
+                assert placed() == before
+            answer = nonrt.request("PUT", "/api/v1/affinity", json={"rt_process": {"priority": 33}})
+            assert answer.status_code == 200, answer.text
+            assert os.sched_getparam(thread_of(segment)).sched_priority == 33
+            assert placed()[threads.index(running.pid)] == before[threads.index(running.pid)]
+            left = {int(path.name) for path in Path(f"/proc/{running.pid}/task").iterdir()}
+            assert left == set(threads), "what it was tried on is gone"
+        finally:
+            nonrt.end()
+        segment.detach()
+
+
+def test_an_exclusive_non_rt_process_needs_its_isolation(place: Place) -> None:
+    path = place.config_dir / "cpu_affinity.json"
+    document = json.loads(path.read_text())
+    document["non_rt_process"] |= {"isolation_mode": "CGROUPS", "is_exclusive": True}
+    path.write_text(json.dumps(document))
+    done = run_to_end(place, "mxrc-nonrt")
+    assert done.returncode == 78, done.stderr
+    assert "cpu_affinity.json: $.non_rt_process: is_exclusive is true, and CPU" in done.stderr
+    assert "mxrc cpuset create" in done.stderr
+    assert "Traceback" not in done.stderr
+    document["non_rt_process"] |= {
+        "is_exclusive": False,
+        "threads": [
+            {"thread_name": "heart", "policy": "SCHED_OTHER"},
+            {"thread_name": "nobody", "policy": "SCHED_OTHER"},
+        ],
+    }
+    path.write_text(json.dumps(document))
+    place.environ.update(ANY_TIMING)
+    nonrt = NonRt(place)
+    try:
+        health = nonrt.wait_for_status("DEGRADED", process="non_rt_process")
+        assert "not in a cpuset of this process" in str(health)
+        assert "no thread named nobody" in str(health)
+        assert "no thread named heart" not in str(health)
+        details = nonrt.request("GET", "/health/details?process=non_rt_process").json()
+        assert details["cpu_affinity"]["isolation_mode"] == "NONE"
+        metrics = nonrt.client.get(nonrt.urls()["metrics"] + "/metrics").text
+        (line,) = [
+            line
+            for line in metrics.splitlines()
+            if line.startswith("mxrc_cpu_affinity_info{") and '"non_rt_process"' in line
+        ]
+        assert 'isolation_mode="NONE"' in line
+    finally:
+        nonrt.end()
 
 
 def test_what_a_variable_sets_cannot_be_changed_over_http(place: Place) -> None:
