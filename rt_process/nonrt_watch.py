@@ -19,10 +19,13 @@ TICK_NS: Final = 50_000_000
 
 
 class Beat(NamedTuple):
-    """The Non-RT process as the segment knows it. heartbeat_ns: CLOCK_MONOTONIC."""
+    """The Non-RT process as the segment knows it. heartbeat_ns: CLOCK_MONOTONIC. ready: all of
+    its parts run.
+    """
 
     target: Target
     heartbeat_ns: int
+    ready: bool
 
 
 class NonRt(Protocol):
@@ -36,7 +39,11 @@ class NonRt(Protocol):
 
 
 class NonRtWatch:
-    """policy: in force at each look. log: writes an event of events.def. say: for a person."""
+    """Once the restart limit is used up nobody is killed any more, however old the kills become,
+    until a person has acted: another process is there, which nobody here made room for, and works.
+
+    policy: in force at each look. log: writes an event of events.def. say: for a person.
+    """
 
     def __init__(
         self,
@@ -59,16 +66,22 @@ class NonRtWatch:
         age_ms = 0.0 if beat is None else (now_ns - beat.heartbeat_ns) / 1e6
         stalled = age_ms > self._policy().health_check_timeout_ms
         target = None if beat is None else beat.target
-        if not self._watch.look(now_ns, target, "stalled" if stalled else "") or target is None:
+        failed = self._watch.look(now_ns, target, "stalled" if stalled else "")
+        if self._given_up is not None:
+            if beat is None or target == self._given_up or stalled or not beat.ready:
+                return
+            self._say(f"Non-RT process {beat.target.pid} was started by hand: restarts count anew")
+            self._given_up = None
+            self._limit.clear()
+        if not failed or target is None:
             return
         if self._limit.exhausted(now_ns):
-            if self._given_up != target:
-                self._given_up = target
-                self._log("NONRT_GIVEN_UP", target.pid, age_ms)
-                self._say(
-                    f"MANUAL_INTERVENTION: Non-RT process {target.pid} is stalled and the restart "
-                    "limit is used up; find the cause, then restart it"
-                )
+            self._given_up = target
+            self._log("NONRT_GIVEN_UP", target.pid, age_ms)
+            self._say(
+                f"MANUAL_INTERVENTION: Non-RT process {target.pid} is stalled and the restart "
+                f"limit is used up; find the cause, then kill -9 {target.pid} and `mxrc reset`"
+            )
             return
         self._watch.reset()
         try:
@@ -91,7 +104,7 @@ class SegmentNonRt:
         target = Target(int(status.pid), int(status.process_start))
         if not process_alive(*target):
             return None
-        return Beat(target, int(status.heartbeat_ns))
+        return Beat(target, int(status.heartbeat_ns), bool(status.ready))
 
     def kill(self, target: Target) -> bool:
         return kill_process(*target)

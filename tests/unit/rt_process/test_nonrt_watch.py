@@ -19,6 +19,7 @@ class Scene:
     now: int = 10**9
     pid: int | None = 7
     beating: bool = True
+    ready: bool = True
     allowed: bool = True
     heartbeat: int = 10**9
     killed: list[Target] = field(default_factory=list)
@@ -32,7 +33,7 @@ class Scene:
         )
 
     def beat(self) -> Beat | None:
-        return None if self.pid is None else Beat(Target(self.pid, 1), self.heartbeat)
+        return None if self.pid is None else Beat(Target(self.pid, 1), self.heartbeat, self.ready)
 
     def kill(self, target: Target) -> bool:
         if not self.allowed:
@@ -76,17 +77,45 @@ def test_an_observer_that_was_late_judges_nobody(scene: Scene) -> None:
     assert not scene.killed
 
 
-def test_the_limit_ends_it_and_is_said_once(scene: Scene) -> None:
+def use_up_the_limit(scene: Scene) -> None:
+    """Process 9 is the one that is given up."""
     for pid in (8, 9):
         scene.beating = False
         scene.run(5 * SECOND)
         scene.pid, scene.beating = pid, True
         scene.run(SECOND)
     scene.beating = False
+    scene.run(5 * SECOND)
+
+
+def test_the_limit_ends_it_and_is_said_once(scene: Scene) -> None:
+    use_up_the_limit(scene)
+    scene.run(80 * SECOND)  # longer than the window: nobody has looked meanwhile
+    scene.beating = True
+    scene.run(5 * SECOND)
+    scene.beating = False
     scene.run(20 * SECOND)
     assert [one.pid for one in scene.killed] == [7, 8]
     assert scene.logged.count("NONRT_GIVEN_UP") == 1
     assert sum("MANUAL_INTERVENTION" in line for line in scene.said) == 1
+    assert any("kill -9 9 and `mxrc reset`" in line for line in scene.said)
+
+
+def test_another_one_that_works_counts_anew(scene: Scene) -> None:
+    use_up_the_limit(scene)
+    scene.pid = None
+    scene.run(SECOND)
+    scene.pid, scene.beating, scene.ready = 10, True, False
+    scene.run(5 * SECOND)
+    scene.beating = False
+    scene.run(5 * SECOND)  # it never worked: that is no end of the intervention
+    assert [one.pid for one in scene.killed] == [7, 8]
+    scene.pid, scene.beating, scene.ready = 11, True, True
+    scene.run(SECOND)
+    assert any("11 was started by hand" in line for line in scene.said)
+    use_up_the_limit(scene)
+    assert [one.pid for one in scene.killed] == [7, 8, 11, 8]
+    assert scene.logged.count("NONRT_GIVEN_UP") == 2
 
 
 def test_live_thresholds(scene: Scene) -> None:
