@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from shared.cli.errors import CommandError
 from shared.cli.systemd import system
-from shared.cli.systemd.render import HEADER, UNITS, SystemFile, render
+from shared.cli.systemd.render import HEADER, UNITS, SystemFile, compiles_laws, render
 from shared.config import Config, load_config
 from shared.config.machine import LinuxMachine
 from shared.config.paths import SYSTEM_PATHS
@@ -57,6 +57,8 @@ def install(config_dir: Path | None, root: Path, user: str, say: Say, *, now: bo
         path.write_text(file.text, encoding="utf-8")
         path.chmod(0o644)
         say(f"written: {path}")
+    if compiles_laws(config):
+        say("mxrc-rt: without MemoryDenyWriteExecute, for robot.json names a law of type numba")
     _byte_compile(say)
     if not live:
         return

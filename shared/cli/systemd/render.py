@@ -101,6 +101,7 @@ def _values(config: Config, machine: Machine, user: str, programs: Path) -> dict
         "DATA_DIR": str(paths.data_dir),
         "PROTECT_HOME": _protect_home(programs, config.directory),
         "RT_PRIORITY": str(_MAX_PRIORITY),
+        "NO_NEW_CODE": "" if compiles_laws(config) else "MemoryDenyWriteExecute=yes",
         **_cpuset(affinity.rt_process.isolation_mode in ("CGROUPS", "HYBRID"), rt, python_cpus),
         "CPU_AFFINITY_NONRT": _affinity(nonrt_cpus),
         "NUMA": _numa(numa.rt_process),
@@ -108,6 +109,12 @@ def _values(config: Config, machine: Machine, user: str, programs: Path) -> dict
         **_supervision("", policy.rt_process),
         **_supervision("_NONRT", policy.non_rt_process),
     }
+
+
+def compiles_laws(config: Config) -> bool:
+    """Whether RT makes machine code at its start: for laws that numba compiles."""
+    robot = config.robot
+    return "numba" in (robot.law.type, *(law.type for law in robot.task_laws))
 
 
 def _supervision(suffix: str, policy: FailoverPolicy) -> dict[str, str]:

@@ -101,6 +101,35 @@ def test_a_cpuset_of_its_own_where_the_mode_asks_for_it() -> None:
     assert "ExecStartPre" not in files["mxrc-rt.service"]
 
 
+NUMBA = '{"type": "numba", "path": "law.py", "symbol": "law"}'
+NUMBA_TASK = '[{"name": "push", "type": "numba", "path": "law.py", "symbol": "law"}]'
+C_TASK = '[{"name": "push", "type": "c", "path": "law.so", "symbol": "law"}]'
+
+
+@pytest.mark.parametrize(
+    ("environ", "denied"),
+    [
+        ({}, True),
+        ({"MXRC_ROBOT__TASK_LAWS": C_TASK}, True),
+        ({"MXRC_ROBOT__LAW": NUMBA}, False),
+        ({"MXRC_ROBOT__TASK_LAWS": NUMBA_TASK}, False),
+    ],
+)
+def test_laws_compiled_at_the_start_may_become_code(
+    environ: dict[str, str], denied: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = rendered(config(**environ))
+    for unit in ("mxrc-rt.service", "mxrc-rt@.service"):
+        lines = files[unit].splitlines()
+        assert ("MemoryDenyWriteExecute=yes" in lines) == denied
+    assert "MemoryDenyWriteExecute=yes" in files["mxrc-nonrt.service"].splitlines()
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    said: list[str] = []
+    installer.install(None, tmp_path, "mxrc", said.append, now=False)
+    assert denied != any("without MemoryDenyWriteExecute" in line for line in said)
+
+
 def test_no_cpu_left_for_python_is_no_empty_line() -> None:
     found = config(MXRC_CPU_AFFINITY__RT_PROCESS__CPU_CORES="[0,1,2,3]")
     assert "CPUAffinity" not in rendered(found)["mxrc-rt.service"]
