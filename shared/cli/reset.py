@@ -80,6 +80,7 @@ def _start_failed_units(say: Callable[[str], None]) -> bool:
         for unit in _SERVICES
         if system.show(unit, "ActiveState").get("ActiveState") == "failed"
     ]
+    failed += system.standbys("failed")
     for unit in failed:
         system.run("systemctl", "reset-failed", unit)
         system.run("systemctl", "start", "--no-block", unit)

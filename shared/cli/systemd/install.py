@@ -24,8 +24,10 @@ from shared.resources import resource_path
 from shared.startup import SYSTEM_CONFIG
 
 SERVICES: Final = ("mxrc-nonrt.service", "mxrc-rt.service")
+TEMPLATE: Final = "mxrc-rt@.service"
 SLICES: Final = ("mxrcrt.slice", "mxrc.slice")
 INSTANCE: Final = "main"
+_ABSENT: Final = "not installed"
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 _PACKAGES: Final = ("shared", "rt_process", "nonrt_process")
 
@@ -83,12 +85,8 @@ def uninstall(root: Path, say: Say) -> None:
     if live and os.geteuid() != 0:
         raise CommandError("removing units needs root: sudo mxrc systemd uninstall")
     if live:
-        running = system.run(
-            "systemctl", "list-units", "--all", "--plain", "--no-legend", "mxrc-rt@*.service"
-        )
-        standbys = [line.split()[0] for line in running.splitlines() if line.strip()]
         # The arm comes to rest while Non-RT still records.
-        for unit in (*standbys, *reversed(SERVICES), "mxrc.target"):
+        for unit in (*system.standbys(), *reversed(SERVICES), "mxrc.target"):
             system.run("systemctl", "disable", "--now", unit, allow_failure=True)
         # An empty slice stays active, and its cgroup there, until somebody stops it.
         system.run("systemctl", "stop", *SLICES, allow_failure=True)
@@ -105,7 +103,10 @@ def uninstall(root: Path, say: Say) -> None:
 
 
 def status(root: Path) -> list[dict[str, Any]]:
-    """A row per unit: state, restarts, pid, and whether its file is as it would be rendered now."""
+    """A row per unit: state, restarts, pid, and whether its file is as it would be rendered now.
+
+    The standbys that systemd knows have rows of their own: the file is their template's.
+    """
     target = root / SYSTEM_CONFIG.relative_to("/")
     wanted: dict[str, str] = {}
     user = _installed_user(root)
@@ -113,28 +114,42 @@ def status(root: Path) -> list[dict[str, Any]]:
         config = load_config(target, system=True, check_machine=False)
         files = _rendered(config, root, user, _programs(live=False))
         wanted = {file.path.name: file.text for file in files}
-    return [_unit_row(root, name, wanted.get(name)) for name in UNITS]
+    rows = []
+    for name in UNITS:
+        row = _file_row(root, name, wanted.get(name))
+        rows.append(row)
+        if root != Path("/") or row["file"] == _ABSENT:
+            continue
+        if name == TEMPLATE:
+            rows += [row | {"unit": one} | _state(one) for one in system.standbys()]
+        else:
+            row |= _state(name)
+    return rows
 
 
-def _unit_row(root: Path, name: str, wanted: str | None) -> dict[str, Any]:
+def _file_row(root: Path, name: str, wanted: str | None) -> dict[str, Any]:
     path = root / "etc/systemd/system" / name
     if not path.exists():
-        return {"unit": name, "file": "not installed"}
+        return {"unit": name, "file": _ABSENT}
     row: dict[str, Any] = {"unit": name, "file": "as configured"}
     if path.read_text(encoding="utf-8") != wanted:
         row["file"] = "outdated: run `mxrc systemd install`"
-    if root != Path("/") or "@" in name:
-        return row
+    return row
+
+
+def _state(name: str) -> dict[str, Any]:
     shown = system.show(
         name, "ActiveState", "SubState", "Result", "NRestarts", "MainPID", "StatusText"
     )
-    row["state"] = "/".join(shown.get(key, "") for key in ("ActiveState", "SubState")).strip("/")
+    state = "/".join(shown.get(key, "") for key in ("ActiveState", "SubState")).strip("/")
     if shown.get("Result") not in (None, "", "success"):
-        row["state"] += f" ({shown['Result']})"
-    row["restarts"] = shown.get("NRestarts")
-    row["pid"] = shown.get("MainPID")
-    row["status"] = shown.get("StatusText")
-    return row
+        state += f" ({shown['Result']})"
+    return {
+        "state": state,
+        "restarts": shown.get("NRestarts"),
+        "pid": shown.get("MainPID"),
+        "status": shown.get("StatusText"),
+    }
 
 
 def _rendered(config: Config, root: Path, user: str, programs: Path) -> list[SystemFile]:

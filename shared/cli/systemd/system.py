@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from shared.cli.errors import CommandError
 
@@ -36,11 +36,24 @@ def run(*arguments: str, allow_failure: bool = False, timeout_s: float = TIMEOUT
     return done.stdout
 
 
-Runner = Callable[..., str]
-
-
-def show(unit: str, *properties: str, runner: Runner = run) -> Mapping[str, str]:
+def show(unit: str, *properties: str) -> Mapping[str, str]:
     """Properties of a unit by name; {} where systemd does not answer."""
-    text = runner("systemctl", "show", unit, "-p", ",".join(properties), allow_failure=True)
+    text = run("systemctl", "show", unit, "-p", ",".join(properties), allow_failure=True)
     pairs = (line.partition("=") for line in text.splitlines())
     return {name: value for name, _, value in pairs}
+
+
+def standbys(*states: str) -> list[str]:
+    """The instances of mxrc-rt@.service that systemd has loaded; only those in one of `states`."""
+    chosen = (f"--state={','.join(states)}",) if states else ()
+    text = run(
+        "systemctl",
+        "list-units",
+        "--all",
+        "--plain",
+        "--no-legend",
+        *chosen,
+        "mxrc-rt@*.service",
+        allow_failure=True,
+    )
+    return [word for line in text.splitlines() for word in line.split()[:1]]

@@ -47,3 +47,33 @@ def test_one_that_beats_and_does_not_answer_is_only_unavailable(
     beat(nonrt, age_ms=0)
     with pytest.raises(Unavailable):
         reset(config, said.append)
+
+
+class Systemd:
+    """systemctl, with a standby and the Non-RT unit that have failed."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+
+    def __call__(self, *arguments: str, allow_failure: bool = False) -> str:
+        self.asked.append(arguments)
+        if arguments[1] == "list-units":
+            assert "--state=failed" in arguments
+            return "mxrc-rt@b.service loaded failed failed mxrc real-time process, standby b\n"
+        if arguments[1] == "show":
+            state = "failed" if arguments[2] == "mxrc-nonrt.service" else "active"
+            return f"ActiveState={state}\n"
+        return ""
+
+
+def test_failed_standbys_are_started_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    systemd = Systemd()
+    monkeypatch.setattr("shared.cli.systemd.system.run", systemd)
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    said: list[str] = []
+    assert resetting._start_failed_units(said.append)
+    for unit in ("mxrc-nonrt.service", "mxrc-rt@b.service"):
+        assert ("systemctl", "reset-failed", unit) in systemd.asked
+        assert ("systemctl", "start", "--no-block", unit) in systemd.asked
+        assert f"{unit}: had failed, starting it" in said
+    assert len(said) == 2

@@ -162,6 +162,30 @@ def test_install_into_a_root_status_and_uninstall(tmp_path: Path) -> None:
     assert policy.exists()
 
 
+def test_standbys_have_a_state_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def systemctl(*arguments: str, allow_failure: bool) -> str:
+        assert allow_failure
+        if arguments[1] == "list-units":
+            return "mxrc-rt@b.service loaded failed\nmxrc-rt@c.service loaded active\n"
+        if arguments[2] == "mxrc-rt@b.service":
+            return "ActiveState=failed\nSubState=failed\nResult=exit-code\nNRestarts=5\nMainPID=0\n"
+        return "ActiveState=active\nSubState=running\nResult=success\nNRestarts=0\nMainPID=7\n"
+
+    monkeypatch.setattr(system, "run", systemctl)
+    monkeypatch.setattr(
+        installer, "_file_row", lambda _root, name, _wanted: {"unit": name, "file": "as configured"}
+    )
+    rows = {row["unit"]: row for row in installer.status(Path("/"))}
+    assert rows["mxrc-rt@b.service"]["state"] == "failed/failed (exit-code)"
+    assert (rows["mxrc-rt@c.service"]["state"], rows["mxrc-rt@c.service"]["pid"]) == (
+        "active/running",
+        "7",
+    )
+    assert rows["mxrc-rt@c.service"]["file"] == "as configured"
+    assert "state" not in rows["mxrc-rt@.service"]
+    assert rows["mxrc-nonrt.service"]["restarts"] == "0"
+
+
 def test_production_files_are_good_at_their_new_place(tmp_path: Path) -> None:
     installer.install(
         resource_path("config/production"), tmp_path, "mxrc", lambda _line: None, now=False
