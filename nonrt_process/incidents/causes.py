@@ -15,6 +15,7 @@ import numpy.typing as npt
 from shared.enums import CycleFlag
 from shared.layout import Records
 
+HELD_UP: Final = "the cycle before ended late"
 WOKE_LATE: Final = "woke late"
 WORKED_LONG: Final = "worked long"
 _LATE: Final = int(CycleFlag.DEADLINE_MISS | CycleFlag.OVERRUN)
@@ -48,22 +49,37 @@ def is_late(flags: Any) -> Any:
     return ((flags & _LATE) != 0) & ((flags & _WARMUP) == 0)
 
 
-def _lateness(records: Any, deadline_ns: int, period_ns: int) -> tuple[Any, Any, Any]:
-    """Woke so late, worked so long, and what either may be, in ns; of one record or of many."""
+def _lateness(
+    records: Any, before_end_ns: Any, deadline_ns: int, period_ns: int
+) -> tuple[Any, Any, Any, Any]:
+    """Held up by the cycle before, woke so late after that, worked so long, and what each may be,
+    in ns; of one record or of many. before_end_ns: when the cycle before each ended, 0: unknown.
+
+    With overrun policy catch_up a slot whose start has passed runs at once: it did not wake late.
+    """
     scheduled, wake = (records[name].astype(np.int64) for name in ("scheduled_ns", "wake_ns"))
     missed = (records["flags"] & _MISS) != 0
     finished = np.where(missed, records["commit_ns"], records["end_ns"]).astype(np.int64)
-    return wake - scheduled, finished - wake, np.where(missed, deadline_ns, period_ns)
+    held = np.maximum(0, np.minimum(before_end_ns.astype(np.int64), wake) - scheduled)
+    limit = np.where(missed, deadline_ns, period_ns)
+    return held, wake - scheduled - held, finished - wake, limit
 
 
-def kinds(records: Records, deadline_ns: int, period_ns: int) -> npt.NDArray[np.uint64]:
-    """A bit for each late cycle: 0 woke late, n worked long in the part that records number n."""
-    jitter, work, limit = _lateness(records, deadline_ns, period_ns)
-    worked = (work > limit) | ((jitter <= limit) & (jitter <= work))
+def kinds(
+    records: Records, before_end_ns: Any, deadline_ns: int, period_ns: int
+) -> npt.NDArray[np.uint64]:
+    """A bit for each late cycle: 0 woke late, n worked long in the part that records number n.
+
+    None for one that was only held up: it is explained by the cycle before.
+    """
+    held, jitter, work, limit = _lateness(records, before_end_ns, deadline_ns, period_ns)
+    others = np.maximum(held, jitter)
+    worked = (work > limit) | ((others <= limit) & (others <= work))
+    woke = (jitter > limit) | ((held <= limit) & (held <= jitter))
     # 0 stands for "not known" as a part: those have the topmost bit.
     part = np.where(records["longest_entry"] == 0, 63, records["longest_entry"])
     bits: npt.NDArray[np.uint64] = np.left_shift(
-        np.uint64(1), np.where(worked, part, 0).astype(np.uint64)
+        (worked | woke).astype(np.uint64), np.where(worked, part, 0).astype(np.uint64)
     )
     return bits
 
@@ -73,18 +89,22 @@ def explain(record: Any, before: Any | None, at: Circumstances) -> dict[str, Any
 
     record, before: of the cycle dtype; times in us in the answer.
     """
-    jitter, work, limit = map(int, _lateness(record, at.deadline_ns, at.period_ns))
+    before_end = np.uint64(0) if before is None else before["end_ns"]
+    lateness = _lateness(record, before_end, at.deadline_ns, at.period_ns)
+    held, jitter, work, limit = map(int, lateness)
     worked = int(record["end_ns"]) - int(record["wake_ns"])
-    causes = [
-        name for name, took in ((WOKE_LATE, jitter), (WORKED_LONG, work)) if took > limit
-    ] or [WOKE_LATE if jitter > work else WORKED_LONG]  # neither alone: the larger part
+    parts = ((HELD_UP, held), (WOKE_LATE, jitter), (WORKED_LONG, work))
+    causes = [name for name, took in parts if took > limit]
+    if not causes:  # none alone: the largest part
+        causes = [max(reversed(parts), key=lambda part: part[1])[0]]
     longest = int(record["longest_entry"])
     facts = _facts(record, before, at)
     return {
         "cycle": int(record["cycle"]),
         "missed": bool(int(record["flags"]) & _MISS),
-        "late_us": (jitter + work - limit) / 1e3,
+        "late_us": (held + jitter + work - limit) / 1e3,
         "causes": causes,
+        "held_up_us": held / 1e3,
         "woke_late_us": jitter / 1e3,
         "worked_us": worked / 1e3,
         "entry": at.names.get(longest, "") if WORKED_LONG in causes else "",
@@ -113,6 +133,8 @@ def _facts(record: Any, before: Any | None, at: Circumstances) -> list[str]:
 
 
 def _inferred(jitter: int, work: int, causes: list[str], at: Circumstances) -> list[str]:
+    if causes == [HELD_UP]:
+        return []  # what there is to infer is said of the cycle before
     delay = jitter if WOKE_LATE in causes else work
     if delay < _LEAST_PAUSE_NS:
         return []

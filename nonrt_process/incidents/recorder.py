@@ -195,11 +195,12 @@ class Recorder(Consumer):
     def _take_cycles(self, cycles: Records) -> None:
         entered = np.isin(cycles["cycle"], list(self._states)) if self._states else False
         trigger = causes.is_late(cycles["flags"]) | entered
+        before_end = np.concatenate([_end_ns(self._last_cycle()), cycles["end_ns"]])
         at = 0
         while at < len(cycles):
             if self._open is None:
                 found = at + np.flatnonzero(trigger[at:])
-                found = found[self._fold(cycles[found]) :]
+                found = found[self._fold(cycles[found], before_end[found]) :]
                 end = int(found[0]) if len(found) else len(cycles)
                 self._remember(cycles[at:end])
                 if end == len(cycles):
@@ -209,7 +210,7 @@ class Recorder(Consumer):
                 self._begin(self._take_state(cycle) or "late cycle", cycle)
             at += self._collect(cycles[at:], trigger[at:])
 
-    def _fold(self, found: Records) -> int:
+    def _fold(self, found: Records, before_end: Any) -> int:
         """How many of them, from the first on, are of the storm that goes on, without a file.
 
         A cycle that entered SAFE_MODE or ERROR never is, nor one of a kind that no file explains.
@@ -219,7 +220,7 @@ class Recorder(Consumer):
         wake = found["wake_ns"].astype(np.int64)
         quiet = np.diff(wake, prepend=np.int64(self._closed_ns)) >= QUIET_NS
         entered = np.isin(found["cycle"], list(self._states))
-        new = (self._kinds_of(found) & ~np.uint64(self._kinds)) != 0
+        new = (self._kinds_of(found, before_end) & ~np.uint64(self._kinds)) != 0
         due = wake - self._file_ns >= STORM_NS
         ends = np.flatnonzero(quiet | entered | new | due)
         count = int(ends[0]) if len(ends) else len(found)
@@ -231,10 +232,14 @@ class Recorder(Consumer):
             self._closed_ns = int(wake[count - 1])  # the storm goes on
         return count
 
-    def _kinds_of(self, late: Records) -> Any:
+    def _kinds_of(self, late: Records, before_end: Any) -> Any:
         assert self._segment is not None
         status, header = self._segment.rt_status, self._segment.header
-        return causes.kinds(late, int(status.deadline_ns), int(header.period_ns))
+        return causes.kinds(late, before_end, int(status.deadline_ns), int(header.period_ns))
+
+    def _last_cycle(self) -> Any | None:
+        """The one before those that are looked at now."""
+        return None if self._history is None or not len(self._history) else self._history[-1]
 
     def _remember(self, cycles: Records) -> None:
         if not len(cycles):
@@ -260,7 +265,7 @@ class Recorder(Consumer):
         room = MOST_CYCLES - incident.size
         part = cycles[: min(incident.left, room)]
         late = np.flatnonzero(trigger[: len(part)])
-        before = None if self._history is None or not len(self._history) else self._history[-1]
+        before = self._last_cycle()
         first = (part["flags"] & causes.FIRST) != 0
         incident.skipped += int(part["skipped"][~first].sum())
         for index in late.tolist():
@@ -286,6 +291,11 @@ class Recorder(Consumer):
         incident.late_count += 1
         if len(incident.late) >= MOST_LISTED or self._segment is None:
             return
+        before = part[index - 1] if index else before
+        kinds = int(self._kinds_of(part[index : index + 1], _end_ns(before))[0])
+        if not kinds and incident.late:
+            incident.late[-1]["held_up"] += 1
+            return
         at = causes.Circumstances(
             deadline_ns=int(self._segment.rt_status.deadline_ns),
             period_ns=int(self._segment.header.period_ns),
@@ -294,9 +304,8 @@ class Recorder(Consumer):
             stolen_ns=self._stolen_ns(int(record["wake_ns"])),
             usage=self._usage(),
         )
-        incident.kinds |= int(self._kinds_of(part[index : index + 1])[0])
-        before = part[index - 1] if index else before
-        incident.late.append(causes.explain(record, before, at))
+        incident.kinds |= kinds
+        incident.late.append(causes.explain(record, before, at) | {"held_up": 0})
 
     def _stolen_ns(self, wake_ns: int) -> int:
         """What the kernel says is of now, and says nothing about a cycle of long ago."""
@@ -376,6 +385,11 @@ def what_was_entered(event: Any) -> str:
     if state != RtState.SAFE_MODE or cause == SafeCause.NONE:
         return name
     return f"{name} ({name_of(SafeCause, cause)})"
+
+
+def _end_ns(cycle: Any | None) -> Any:
+    """As an array of one; 0: unknown."""
+    return np.array([0 if cycle is None else cycle["end_ns"]], np.uint64)
 
 
 def summary(why: str, first: dict[str, Any] | None, late_count: int) -> str:

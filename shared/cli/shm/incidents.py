@@ -155,16 +155,22 @@ def _show(head: dict[str, Any]) -> None:
     for late in head["late"]:
         where = f" in {late['entry']} ({late['entry_us']:.1f} us)" if late["entry"] else ""
         what = "deadline missed" if late["missed"] else "overrun"
+        # A file of an earlier version has neither.
+        held_up, waited_us = late.get("held_up", 0), late.get("held_up_us", 0)
+        waited = f"waited {waited_us:.1f} us for the cycle before, " if waited_us else ""
         typer.echo(
             f"\ncycle {late['cycle']}: {what} by {late['late_us']:.1f} us\n"
             f"  cause: {' and '.join(late['causes'])}{where}\n"
-            f"  woke {late['woke_late_us']:.1f} us late, worked {late['worked_us']:.1f} us"
+            f"  {waited}woke {late['woke_late_us']:.1f} us late, worked {late['worked_us']:.1f} us"
         )
+        if held_up:
+            typer.echo(f"  held up {held_up} late cycle{'' if held_up == 1 else 's'} after it")
         for fact in late["facts"]:
             typer.echo(f"  {fact}")
         for guess in late["inferred"]:
             typer.echo(f"  inferred: {guess}")
-    if len(head["late"]) < head["late_count"]:
-        typer.echo(f"\nand {head['late_count'] - len(head['late'])} more")
+    told = sum(1 + late.get("held_up", 0) for late in head["late"])
+    if told < head["late_count"]:
+        typer.echo(f"\nand {head['late_count'] - told} more")
     if head["late"] and not head["usage"]:
         typer.echo("\nfaults and switches are not known: set `rusage` in rt_schedule.json")

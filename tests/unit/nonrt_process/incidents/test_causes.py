@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from nonrt_process.incidents.causes import WOKE_LATE, WORKED_LONG, Circumstances, explain
+from nonrt_process.incidents.causes import (
+    HELD_UP,
+    WOKE_LATE,
+    WORKED_LONG,
+    Circumstances,
+    explain,
+)
 from shared.enums import CycleFlag
 from tests.unit.nonrt_process.fakes import cycles
 
@@ -39,6 +45,31 @@ def test_what_took_the_time_is_the_cause(
     assert found["causes"] == causes
     assert found["late_us"] == pytest.approx(jitter_us + work_us - 900)
     assert found["missed"]
+
+
+@pytest.mark.parametrize(
+    ("before_end_us", "jitter_us", "work_us", "causes"),
+    [
+        (2000, 2003, 10, [HELD_UP]),
+        (500, 503, 450, [HELD_UP]),  # neither alone: it waited longer than it worked
+        (300, 303, 650, [WORKED_LONG]),
+        (2000, 2003, 950, [HELD_UP, WORKED_LONG]),
+        (2000, 4003, 10, [HELD_UP, WOKE_LATE]),
+        (-200, 2003, 10, [WOKE_LATE]),  # it had ended in time
+    ],
+)
+def test_who_had_to_wait_for_the_cycle_before_did_not_wake_late(
+    before_end_us: int, jitter_us: float, work_us: float, causes: list[str]
+) -> None:
+    late = cycle(jitter_us, work_us, scheduled_ns=5_000_000)
+    for name in ("wake_ns", "commit_ns", "end_ns"):
+        late[name] += 5_000_000
+    before = cycle(0, 0, end_ns=5_000_000 + before_end_us * 1000)
+    found = explain(late, before, AT)
+    assert found["causes"] == causes
+    assert found["held_up_us"] == max(0, before_end_us)
+    assert found["held_up_us"] + found["woke_late_us"] == pytest.approx(jitter_us)
+    assert found["late_us"] == pytest.approx(jitter_us + work_us - 900)
 
 
 def test_the_entry_that_took_longest_is_named_only_when_the_work_was_long() -> None:

@@ -304,11 +304,57 @@ def test_each_kind_of_a_storm_has_a_file(segment: Segment, folder: Path, restart
 def test_kinds_are_those_that_are_explained(segment: Segment) -> None:
     at = causes.Circumstances(deadline_ns=900_000, period_ns=PERIOD, names={5: "law"})
     random = np.random.default_rng(7)
-    for _ in range(500):
-        jitter, work, rest = (int(x) for x in random.integers(0, 1_500_000, 3))
+    for _ in range(1000):
+        jitter, work, rest, end = (int(x) for x in random.integers(0, 1_500_000, 4))
         record = {"scheduled_ns": PERIOD, "wake_ns": PERIOD + jitter, "longest_entry": 5}
         record |= {"commit_ns": PERIOD + jitter + work, "end_ns": PERIOD + jitter + work + rest}
         row = cycles([{"cycle": 1, "flags": MISS * int(random.integers(2)), **record}], 0)
-        said = causes.explain(row[0], None, at)
-        bit = int(causes.kinds(row, 900_000, PERIOD)[0])
-        assert bit == (1 << 5 if causes.WORKED_LONG in said["causes"] else 1)
+        before = cycles([{"cycle": 0, "end_ns": PERIOD // 2 + min(end, PERIOD // 2 + jitter)}], 0)
+        said = causes.explain(row[0], before[0], at)["causes"]
+        bit = int(causes.kinds(row, before["end_ns"], 900_000, PERIOD)[0])
+        if causes.WORKED_LONG in said:
+            assert bit == 1 << 5
+        else:
+            assert bit == int(causes.WOKE_LATE in said)
+
+
+def caught_up(first: int, count: int, *long: int) -> Records:
+    """Overrun policy catch_up: each of `long` takes 20 periods, the slots after it run at once."""
+    found = run(first, count)
+    end = np.uint64(0)
+    for row in found:
+        start = max(row["scheduled_ns"] + np.uint64(5_000), end)
+        work = np.uint64(20 * PERIOD if row["cycle"] in long else 20_000)
+        row["wake_ns"], row["commit_ns"] = start, start + work
+        row["end_ns"] = end = start + work + np.uint64(5_000)
+        if row["commit_ns"] - row["scheduled_ns"] > 900_000:
+            row["flags"] = MISS
+    return found
+
+
+@pytest.mark.parametrize("size", [7, 900])
+def test_slots_after_a_long_cycle_are_explained_by_it(
+    segment: Segment, folder: Path, size: int
+) -> None:
+    recorder = made(segment, folder)
+    whole = caught_up(0, 900, 300, 350)
+    for at in range(0, 900, size):
+        recorder.on_batch(batch(cycle_records=whole[at : at + size]))
+    (head,) = incidents(folder)
+    assert [late["cycle"] for late in head["late"]] == [300, 350]
+    assert [late["causes"] for late in head["late"]] == [["worked long"], ["worked long"]]
+    assert [late["held_up"] for late in head["late"]] == [19, 19]
+    assert head["late_count"] == 40
+
+
+@pytest.mark.parametrize("size", [7, 2000])
+def test_slots_after_a_long_cycle_are_no_kind_of_a_storm(
+    segment: Segment, folder: Path, size: int
+) -> None:
+    recorder = made(segment, folder)
+    whole = caught_up(0, 2000, 300, 1000)
+    for at in range(0, 2000, size):
+        recorder.on_batch(batch(cycle_records=whole[at : at + size]))
+    (head,) = incidents(folder)
+    assert head["cycle"] == 300
+    assert recorder.folded == 20
