@@ -18,6 +18,8 @@ _GROUP = Group("measured")
 _POLICIES = {"SCHED_OTHER": 0, "SCHED_FIFO": 1, "SCHED_RR": 2, "SCHED_DEADLINE": 1}
 PERIODS_US = (100, 125, 200, 250, 500, 1000, 2000, 4000, 5000, 10_000, 20_000, 50_000, 100_000)
 _CHUNK_S = 0.25
+STUCK_S = 10.0
+"""Without a chunk for so long it does not run at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,11 @@ class Wakeups:
         return float(np.mean(self.late_us + work_us > deadline))
 
 
-def measure(subject: Subject, seconds: float, stop: threading.Event | None = None) -> Wakeups:
+def measure(subject: Subject, seconds: float) -> Wakeups:
     """Sleep on the configured grid, CPU and policy for so long, in a thread of its own.
 
-    Where the RT thread runs, one priority below it, so that it is not disturbed.
+    Where the RT thread runs, one priority below it, so that it is not disturbed. Beside a thread
+    that never sleeps it does not run at all: then there are no wake-ups, and `trouble` says so.
     """
     affinity = subject.config.cpu_affinity.rt_process
     period_us = subject.config.rt_schedule.period_us
@@ -47,40 +50,65 @@ def measure(subject: Subject, seconds: float, stop: threading.Event | None = Non
     if subject.instance:
         priority = max(1, priority - 1)
     policy = affinity.policy if affinity.policy != "SCHED_DEADLINE" else "SCHED_FIFO"
-    result: list[Wakeups] = []
+    if subject.instance and subject.config.rt_schedule.wait.mode == "busy":
+        busy = f"the RT thread waits busily on CPU {cpu}: nothing else runs there"
+        return Wakeups(np.zeros(0), cpu, policy, busy)
+    parts: list[npt.NDArray[np.uint32]] = []
+    go, stop, done = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
-        troubles = []
-        try:
-            os.sched_setaffinity(0, {cpu})
-        except OSError as error:
-            troubles.append(f"not on CPU {cpu}: {error.strerror}")
-        error_number = lib.mxrc_sched_set(0, _POLICIES[policy], priority, 0, 0, 0)
-        if error_number:
-            troubles.append(f"without {policy} {priority}: {system_error(error_number)}")
-        with _latency_request():
-            late = _loop(period_us, seconds, stop)
-        named = policy if policy == "SCHED_OTHER" or error_number else f"{policy} {priority}"
-        shown = "SCHED_OTHER" if error_number else named
-        result.append(Wakeups(late / 1000, cpu, shown, "; ".join(troubles)))
+        go.wait()
+        _loop(period_us, seconds, stop, parts)
+        done.set()
 
-    thread = threading.Thread(target=work, name="wakeups")
+    # It must not hold up the end of this process.
+    thread = threading.Thread(target=work, name="wakeups", daemon=True)
     thread.start()
-    thread.join()
-    return result[0]
+    troubles = []
+    # Placed from here while it waits: once it is there it may never run again, and what it holds
+    # then, such as the interpreter's lock, is lost.
+    try:
+        os.sched_setaffinity(thread.native_id or 0, {cpu})
+    except OSError as error:
+        troubles.append(f"not on CPU {cpu}: {error.strerror}")
+    error_number = lib.mxrc_sched_set(thread.native_id or 0, _POLICIES[policy], priority, 0, 0, 0)
+    if error_number:
+        troubles.append(f"without {policy} {priority}: {system_error(error_number)}")
+    try:
+        with _latency_request():
+            go.set()
+            if not _progress(done, parts):
+                troubles.append(f"the loop does not run on CPU {cpu}: a thread there never sleeps")
+    finally:  # Ctrl-C as well
+        stop.set()
+        done.wait(2 * _CHUNK_S)
+    named = policy if policy == "SCHED_OTHER" or error_number else f"{policy} {priority}"
+    shown = "SCHED_OTHER" if error_number else named
+    late = np.concatenate(parts).astype(np.float64) if done.is_set() and parts else np.zeros(0)
+    return Wakeups(late / 1000, cpu, shown, "; ".join(troubles))
 
 
-def _loop(period_us: int, seconds: float, stop: threading.Event | None) -> npt.NDArray[np.float64]:
+def _loop(
+    period_us: int, seconds: float, stop: threading.Event, parts: list[npt.NDArray[np.uint32]]
+) -> None:
     """In chunks, so that Ctrl-C is heard; the grid begins anew in each."""
     chunk = max(1, round(_CHUNK_S * 1e6 / period_us))
-    parts = []
     for _ in range(max(1, round(seconds / _CHUNK_S))):
-        if stop is not None and stop.is_set():
+        if stop.is_set():
             break
         late = np.zeros(chunk, dtype=np.uint32)
         lib.mxrc_wakeup_measure(period_us * 1000, chunk, ffi.from_buffer("uint32_t[]", late))
         parts.append(late)
-    return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
+
+
+def _progress(done: threading.Event, parts: list[npt.NDArray[np.uint32]]) -> bool:
+    """Waits for the end; False: no chunk came for a long time."""
+    count = -1
+    while count != len(parts):
+        count = len(parts)
+        if done.wait(STUCK_S):
+            return True
+    return False
 
 
 @contextlib.contextmanager
@@ -111,7 +139,8 @@ def judge(subject: Subject, wakeups: Wakeups) -> list[Finding]:
     late, work = wakeups.late_us, declared_work_us(subject)
     count = len(late)
     if not count:
-        return []
+        fix = "stop the instance, or `mxrc shm top` for its own wake-ups"
+        return [_GROUP.warn("wake-up", f"not measured: {wakeups.trouble}", fix)]
     p50, p99, p999 = (float(np.quantile(late, q)) for q in (0.5, 0.99, 0.999))
     findings = [
         _GROUP.ok(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import typer
 
 from shared.cli.verbs.doctor import seconds
 from shared.doctor import isolation, kernel, power, scheduling, services
+from shared.doctor import measure as measuring
 from shared.doctor.finding import Finding, Subject, Verdict
 from shared.doctor.hints import fix_hints
-from shared.doctor.measure import Wakeups, judge
+from shared.doctor.measure import Wakeups, judge, measure
 from shared.doctor.run import worst
 from tests.unit.config.conftest import FakeMachine, Files, copy_files
 from tests.unit.kernel.test_kernel import tree
@@ -130,6 +132,51 @@ def test_the_period_that_holds(production: Files, tmp_path: Path) -> None:
     late = by_check(judge(one, wakeups([20.0] * 9_900 + [950.0] * 100)))
     assert late["configured period"].verdict == Verdict.BAD
     assert "1.0000% (100 of 10000)" in late["configured period"].what
+
+
+def test_beside_a_thread_that_never_sleeps_nothing_is_measured(
+    production: Files, tmp_path: Path
+) -> None:
+    one = subject(production, tmp_path / "busy", {})
+    wait = one.config.rt_schedule.wait.model_copy(update={"mode": "busy"})
+    schedule = one.config.rt_schedule.model_copy(update={"wait": wait})
+    busy = replace(one, config=replace(one.config, rt_schedule=schedule), instance={"pid": 77})
+    (finding,) = judge(busy, measure(busy, 3600))
+    assert finding.verdict == Verdict.WARNING
+    assert "waits busily on CPU 2" in finding.what
+    assert "stop the instance" in finding.fix
+
+
+def test_a_loop_that_gets_no_cpu_is_given_up(
+    production: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs there is not always what the configuration says."""
+    monkeypatch.setattr(measuring, "STUCK_S", 0.05)
+    cpu = threading.Event()
+    monkeypatch.setattr(measuring, "_loop", lambda *_: cpu.wait())
+    one = subject(production, tmp_path / "stuck", {})
+    (finding,) = judge(one, measure(one, 3600))
+    cpu.set()
+    assert "a thread there never sleeps" in finding.what
+
+
+def running_loops() -> set[threading.Thread]:
+    return {one for one in threading.enumerate() if one.name == "wakeups"}
+
+
+def test_ctrl_c_ends_the_measurement(
+    production: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "_progress", interrupted)
+    before = running_loops()
+    with pytest.raises(KeyboardInterrupt):
+        measure(subject(production, tmp_path / "interrupted", {}), 3600)
+    for one in running_loops() - before:
+        one.join(5)
+        assert not one.is_alive()
 
 
 def test_the_worst_is_the_exit_status() -> None:
