@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,18 @@ def test_idle_states_that_cannot_be_kept_off_want_the_udev_rule(
     finding = found(fit)["idle states"]
     assert finding.verdict == Verdict.WARNING
     assert "--fix-hints" in finding.fix
+    assert f"user {os.getuid()}" in finding.what, "no instance says what RT holds"
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_idle_states_are_judged_by_what_the_running_process_holds(
+    fit: Subject, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    monkeypatch.setattr("shared.doctor.power.os.access", lambda _path, _mode: not held)
+    placement = {"in_force": IN_FORCE, "cpu_dma_latency_held": held}
+    finding = found(replace(fit, instance={"placement": placement}))["idle states"]
+    assert finding.verdict == (Verdict.OK if held else Verdict.WARNING)
+    assert "held by the RT process 77" in finding.what
 
 
 def test_what_the_instance_complains_of_is_passed_on(fit: Subject) -> None:
