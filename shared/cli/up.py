@@ -6,7 +6,8 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -19,7 +20,7 @@ from shared.cli.options import load
 from shared.cli.screen import PlainScreen, Screen, TableScreen
 from shared.cli.supervisor import Child, State, program, spawner
 from shared.clock import SystemClock
-from shared.config import Config
+from shared.config import Config, ConfigError, ConfigStore
 from shared.core import ERROR_BYTES, MxrcError, error_buffer, lib
 from shared.reset_request import ResetWatch
 from shared.segment import SHM_DIRECTORY, Segment, object_name, process_alive
@@ -43,7 +44,8 @@ def run(
     screen: Screen = TableScreen() if table and sys.stdout.isatty() else PlainScreen()
     with _Signals() as signals, screen:
         demonstration = Demo(config, SystemClock()) if demo else None
-        return _Up(config, environ, screen, signals, demonstration, standbys).run()
+        read = partial(load, directory, instance)
+        return _Up(config, read, environ, screen, signals, demonstration, standbys).run()
 
 
 def _environ(config: Config, directory: Path) -> dict[str, str]:
@@ -120,6 +122,7 @@ class _Up:
     def __init__(
         self,
         config: Config,
+        read: Callable[[], Config],
         environ: dict[str, str],
         screen: Screen,
         signals: _Signals,
@@ -127,6 +130,7 @@ class _Up:
         standbys: int,
     ) -> None:
         self._config = config
+        self._store, self._read = ConfigStore(config), read
         self._screen = screen
         self._signals = signals
         self._demo = demo
@@ -169,6 +173,7 @@ class _Up:
             child.look()
         if self._signals.reload:
             self._signals.reload = False
+            self._read_policy()
             for child in self._children:
                 child.signal(signal.SIGHUP)
         if self._resets.requested():
@@ -184,6 +189,19 @@ class _Up:
         if self._demo is not None:
             self._demo.look(sample, self._screen.say)
         self._screen.show(sample)
+
+    def _read_policy(self) -> None:
+        """How often and how soon children are started again; refused as a whole as they refuse."""
+        try:
+            self._store.propose(self._read())
+        except ConfigError as error:
+            for line in f"SIGHUP: restarts go on as before: {error}".splitlines():
+                self._screen.say(line)
+            return
+        policy = self._store.current.failover_policy
+        for child in self._rts:
+            child.policy = policy.rt_process
+        self._nonrt.policy = policy.non_rt_process
 
     def _show_urls(self, sample: Sample) -> None:
         if not sample.ports or sample.ports == self._ports or not sample.nonrt_alive:

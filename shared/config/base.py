@@ -57,6 +57,7 @@ def setting(
     meaning: str,
     trouble: str,
     scope: Scope = "restart",
+    effect: str = "",
     allowed: str = "",
     default_text: str = "",
     secret: bool = False,
@@ -66,6 +67,7 @@ def setting(
 
     default: its default; left out, the field is required (or give `default_factory`).
     meaning, trouble: what it does, with its unit; what goes wrong with it and what to do.
+    effect: words for when a change is in force, where the scope alone does not tell.
     allowed: words for what is allowed, where the type alone does not tell ("must be ...").
     default_text: words for a default that is computed.
     secret: the value is never printed, and a file that holds it must not be world readable.
@@ -73,6 +75,7 @@ def setting(
     """
     extra: dict[str, Any] = {"x-scope": scope, "x-trouble": trouble}
     for key, value in (
+        ("x-effect", effect),
         ("x-allowed", allowed),
         ("x-default", default_text),
         ("x-secret", secret),

@@ -53,7 +53,7 @@ def _rows(
             f"`{path}`",
             describe(raw, schema),
             _default(field, required=name in required),
-            "see its fields" if nested else _SCOPES[field["x-scope"]],
+            "see its fields" if nested else field.get("x-effect", _SCOPES[field["x-scope"]]),
             field["description"],
             field["x-trouble"],
         )

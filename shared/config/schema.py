@@ -23,7 +23,8 @@ def json_schema(section: Section) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a configuration file.
 
     Beside the standard keywords each field has `x-scope` (live or restart), `x-trouble` (what goes
-    wrong and what to do) and, where words say more than keywords, `x-allowed` and `x-default`.
+    wrong and what to do) and, where words say more than keywords, `x-allowed`, `x-default` and
+    `x-effect` (when a change is in force).
     """
     return {"$schema": _DIALECT, **section.model.model_json_schema()}
 

@@ -8,6 +8,10 @@ from pydantic import model_validator
 
 from shared.config.base import ConfigFile, ConfigModel, Fault, refuse, setting
 
+_UNIT = "with `mxrc systemd install`"
+_SUPERVISOR = f"`mxrc up`: at once (SIGHUP); systemd: {_UNIT}"
+_LIMIT = f"at once; what systemd keeps: {_UNIT}"
+
 
 class FailoverPolicy(ConfigModel):
     """Health checks, restarts, recovery and thresholds of one process."""
@@ -15,11 +19,13 @@ class FailoverPolicy(ConfigModel):
     health_check_interval_ms: int = setting(
         1000,
         scope="live",
+        effect=_UNIT,
         ge=10,
         le=3_600_000,
-        meaning="Longest time between two health checks in ms; a fault that is seen in between is "
-        "a failed check at once.",
-        trouble="The watchdog of systemd waits failure_threshold times this long.",
+        meaning="The watchdog of systemd waits failure_threshold times this long, in ms, at least "
+        "1 s. The processes look for faults all the time, and a fault that is seen is a failed "
+        "check at once.",
+        trouble="Too short: systemd kills what is only slow. Without systemd it does nothing.",
     )
     health_check_timeout_ms: int = setting(
         500,
@@ -42,6 +48,7 @@ class FailoverPolicy(ConfigModel):
     restart_delay_ms: int = setting(
         100,
         scope="live",
+        effect=_SUPERVISOR,
         ge=0,
         le=3_600_000,
         meaning="Wait before a failed process is started again, in ms.",
@@ -50,6 +57,7 @@ class FailoverPolicy(ConfigModel):
     max_restart_count: int = setting(
         5,
         scope="live",
+        effect=_LIMIT,
         ge=0,
         le=1_000_000,
         meaning="Restarts allowed within restart_window_sec; 0: none.",
@@ -61,6 +69,7 @@ class FailoverPolicy(ConfigModel):
     restart_window_sec: int = setting(
         60,
         scope="live",
+        effect=_LIMIT,
         ge=1,
         le=31_536_000,
         meaning="Window in s over which restarts are counted.",
@@ -69,6 +78,7 @@ class FailoverPolicy(ConfigModel):
     enable_state_recovery: bool = setting(
         True,
         scope="live",
+        effect="when RT starts the next time",
         meaning="A restarted process goes on from the state block, else the newest checkpoint.",
         trouble="false: every restart begins with no task and no state.",
     )
@@ -161,6 +171,8 @@ class FailoverPolicyConfig(ConfigFile):
     non_rt_process: FailoverPolicy = setting(
         scope="live",
         default_factory=FailoverPolicy,
-        meaning="Policy for the Non-RT process, applied by the RT process.",
+        meaning="Policy for the Non-RT process, applied by the RT process. Nothing reads here what "
+        "concerns RT alone: enable_state_recovery, checkpoint_interval_sec, stall_timeout_ms, "
+        "degraded_miss_rate, unhealthy_miss_rate, on_timing_failure.",
         trouble="Left out: all defaults.",
     )
