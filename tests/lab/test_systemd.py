@@ -86,6 +86,18 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = 40.0) -> 
         time.sleep(0.1)
 
 
+FOLLOW = """
+from shared.law import control_law
+
+
+@control_law(command="position", state=1, parameters=0)
+def follow(state, parameters, inputs, command):
+    for i in range(inputs.axes):
+        command[i] = inputs.setpoint[i]
+    return 0
+"""
+
+
 @pytest.fixture(scope="module")
 def box() -> Iterator[Box]:
     require_box()
@@ -554,6 +566,48 @@ def test_standby_template(up: Box) -> None:
     finally:
         up.run("systemctl", "stop", "mxrc-rt@b.service", check=False)
         up.run("rm", "-f", "/etc/mxrc/standby-b.env")
+
+
+def test_a_failed_standby_is_shown_and_reset(up: Box) -> None:
+    unit = "mxrc-rt@b.service"
+    # Not a CPU of this machine: status 78, which is not tried again.
+    up.write("/etc/mxrc/standby-b.env", "MXRC_CPU_AFFINITY__RT_PROCESS__CPU_CORES=[4095]\n")
+    try:
+        up.run("systemctl", "start", unit, check=False)
+        wait_for(lambda: up.show(unit, "ActiveState") == "failed" or None, "its failure")
+        rows = json.loads(up.run(str(BIN / "mxrc"), "systemd", "status", "--json"))
+        (row,) = [row for row in rows if row["unit"] == unit]
+        assert row["state"].startswith("failed/failed")
+        up.write("/etc/mxrc/standby-b.env", "MXRC_CPU_AFFINITY__RT_PROCESS__CPU_CORES=[0]\n")
+        assert f"{unit}: had failed, starting it" in up.run(str(BIN / "mxrc"), "reset")
+        wait_for(lambda: "STANDBY" in up.show(unit, "StatusText") or None, "the standby")
+        # The unit of the PRIMARY: a STOP of all, after which nobody starts the standby.
+        up.run("systemctl", "restart", RT)
+        wait_for(lambda: up.show(unit, "ActiveState") == "inactive" or None, "its end in order")
+        running(up)
+    finally:
+        up.run("systemctl", "stop", unit, check=False)
+        up.run("rm", "-f", "/etc/mxrc/standby-b.env")
+
+
+def test_a_law_that_numba_compiles(box: Box) -> None:
+    """Not under MemoryDenyWriteExecute: the units are rendered without it."""
+    pytest.importorskip("numba")
+    box.write("/etc/mxrc/follow.py", FOLLOW)
+    robot = json.loads(box.run("cat", "/etc/mxrc/robot.json"))
+    law = {"type": "numba", "path": "follow.py", "symbol": "follow"}
+    try:
+        box.write("/etc/mxrc/robot.json", json.dumps(robot | {"law": law}))
+        said = box.run(str(BIN / "mxrc"), "systemd", "install")
+        assert "without MemoryDenyWriteExecute" in said
+        assert box.show(RT, "MemoryDenyWriteExecute") == "no"
+        with services(box):
+            assert box.show(RT, "ActiveState") == "active"
+    finally:
+        box.write("/etc/mxrc/robot.json", json.dumps(robot))
+        box.run("rm", "/etc/mxrc/follow.py")
+        box.run(str(BIN / "mxrc"), "systemd", "install")
+    assert box.show(RT, "MemoryDenyWriteExecute") == "yes"
 
 
 def test_uninstall_leaves_what_is_the_users(box: Box) -> None:
