@@ -11,6 +11,10 @@
 #define TOLERANCE 1e-6
 /* Share of velocity_max over which the effort towards a bound is taken back. */
 #define EFFORT_BAND 0.1
+/* Share of an axis's range beyond which it counts as moved since it was last told where to be. */
+#define MOVED_SHARE 0.001
+/* After so long without commands an axis stands, and whatever is left of its distance to the last one is no lag. */
+#define SETTLED_NS 1000000000
 
 void mxrc_axes_safe_begin(struct mxrc_exec *exec)
 {
@@ -113,16 +117,33 @@ void mxrc_axes_unseen(struct mxrc_exec *exec)
         unseen->axes = 0;
 }
 
-void mxrc_axes_interrupted(struct mxrc_exec *exec)
+int mxrc_axis_moved(const struct mxrc_axis_config *limits, double measured, double expected)
 {
+    return fabs(measured - expected) > MOVED_SHARE * (limits->position_max - limits->position_min);
+}
+
+void mxrc_axes_interrupted(struct mxrc_exec *exec, int measured)
+{
+    int effort = exec->law->command == MXRC_LAW_EFFORT && !mxrc_state_is_safe(exec->state);
+    int settled = exec->now.elapsed_ns > SETTLED_NS;
     for (uint32_t i = 0; i < exec->config.axis_count; i++) {
         struct mxrc_axis_state *axis = &exec->axis[i];
+        const struct mxrc_axis_config *limits = &exec->config.axis[i];
+        double is = exec->inputs.position[i], velocity = 0;
         if (i < exec->unseen.axes)
             axis->command = exec->unseen.command[i];
+        if (measured && effort) {
+            axis->command = is;
+            velocity =
+                fmin(fmax(exec->inputs.velocity[i], -limits->velocity_max), limits->velocity_max);
+        } else if (measured && settled && mxrc_axis_moved(limits, is, axis->command)) {
+            mxrc_log(exec, MXRC_EV_AXIS_MOVED, NULL, i, is, axis->command);
+            axis->command = exec->safe_hold[i] = is;
+        }
         axis->setpoint = axis->command;
-        axis->setpoint_velocity = 0;
+        axis->setpoint_velocity = velocity;
         axis->setpoint_acceleration = 0;
-        axis->command_velocity = 0;
+        axis->command_velocity = velocity;
     }
     mxrc_tasks_replan(exec);
 }
@@ -132,7 +153,7 @@ void mxrc_axes_found(struct mxrc_exec *exec)
     exec->unseen.axes = 0;
     for (uint32_t i = 0; i < exec->config.axis_count; i++)
         exec->axis[i].command = exec->safe_hold[i] = exec->inputs.position[i];
-    mxrc_axes_interrupted(exec);
+    mxrc_axes_interrupted(exec, 1);
 }
 
 /* Greatest velocity towards a bound at `distance` from which the axis still stops before it. */

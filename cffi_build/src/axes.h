@@ -11,9 +11,12 @@ void mxrc_axes_safe_begin(struct mxrc_exec *exec);
 void mxrc_axes_undriven(struct mxrc_exec *exec);
 /* 1 when the axes of `mask` stand still at their set-point. */
 int mxrc_axes_at_rest(const struct mxrc_exec *exec, uint32_t mask);
-/* The arm was left at its last command for several slots, its state's or the unseen one: it stands, and motion is planned
- * anew from there. */
-void mxrc_axes_interrupted(struct mxrc_exec *exec);
+/* The arm was left alone for several slots. Under commands of position it stands at the last one, its state's or the unseen one,
+ * unless the time was long and it is measured elsewhere: somebody has moved it, and it stays there. Under commands of effort it is
+ * where, and as fast as, it is measured. Motion is planned anew from there. measured: the inputs are of now. */
+void mxrc_axes_interrupted(struct mxrc_exec *exec, int measured);
+/* Whether an axis is elsewhere than expected. */
+int mxrc_axis_moved(const struct mxrc_axis_config *limits, double measured, double expected);
 /* The predecessor has committed once more than the restored state says. Motion that goes on does that step again; motion
  * that starts from rest starts where it has led. */
 void mxrc_axes_unseen(struct mxrc_exec *exec);

@@ -26,10 +26,14 @@ struct driver {
     struct mxrc_image_inputs in; /* last good ones */
 };
 
+/* Goes over to a successor: it knows of the plant what its predecessor knew. */
+struct state {
+    uint64_t incarnation; /* of the plant that was last read */
+};
+
 static int image_open(void **instance, void *state, const struct mxrc_driver_config *config,
                       char *error, size_t error_bytes)
 {
-    (void)state;
     if (config->image_timeout_ns == 0)
         return mxrc_fail(error, error_bytes, EINVAL,
                          "process image: the timeout of inputs must be above 0");
@@ -46,6 +50,7 @@ static int image_open(void **instance, void *state, const struct mxrc_driver_con
         free(self);
         return result;
     }
+    ((struct state *)state)->incarnation = self->image.incarnation;
     *instance = self;
     return 0;
 }
@@ -94,9 +99,16 @@ static int image_committed(void *instance, uint64_t *cycle, struct mxrc_driver_o
     return 0;
 }
 
+/* Too old, or of a clock that is not CLOCK_MONOTONIC: such a stamp would never grow old. */
+static int is_stale(uint64_t stamp_ns, uint64_t now_ns, uint64_t timeout_ns)
+{
+    return stamp_ns > now_ns ? stamp_ns - now_ns > timeout_ns : now_ns - stamp_ns > timeout_ns;
+}
+
 /* A plant in the middle of writing is no fault: the inputs before are good until they are too old. One that has started anew is: the
  * machine may be anywhere. */
-static int measured(struct driver *self, uint64_t time_ns, struct mxrc_driver_inputs *inputs)
+static int measured(struct driver *self, struct state *state, uint64_t time_ns,
+                    struct mxrc_driver_inputs *inputs)
 {
     struct mxrc_image_inputs now;
     if (mxrc_image_read_inputs(&self->image, &now)) {
@@ -106,15 +118,15 @@ static int measured(struct driver *self, uint64_t time_ns, struct mxrc_driver_in
     }
     if (self->in.number == 0)
         return ENODATA;
-    if (time_ns > self->in.time_ns && time_ns - self->in.time_ns > self->timeout_ns)
+    if (is_stale(self->in.time_ns, time_ns, self->timeout_ns))
         return ETIMEDOUT;
     for (uint32_t i = 0; i < self->axes; i++) {
         inputs->position[i] = self->in.position[i];
         inputs->velocity[i] = self->in.velocity[i];
         inputs->effort[i] = self->in.effort[i];
     }
-    if (self->in.incarnation != self->image.incarnation) {
-        self->image.incarnation = self->in.incarnation;
+    if (self->in.incarnation != state->incarnation) {
+        state->incarnation = self->in.incarnation;
         return ECONNRESET;
     }
     return 0;
@@ -124,9 +136,8 @@ static int image_read(void *instance, void *state, uint64_t time_ns,
                       struct mxrc_driver_inputs *inputs)
 {
     struct driver *self = instance;
-    (void)state;
     self->time_ns = time_ns;
-    int code = measured(self, time_ns, inputs);
+    int code = measured(self, state, time_ns, inputs);
     self->blind = code != 0;
     return code;
 }
@@ -169,7 +180,8 @@ const struct mxrc_driver mxrc_driver_process_image = {
     .bytes = sizeof(struct mxrc_driver),
     .name = "process_image",
     .accepts = 1u << MXRC_LAW_POSITION | 1u << MXRC_LAW_EFFORT,
-    .state_version = 1,
+    .state_bytes = sizeof(struct state),
+    .state_version = 2,
     .open = image_open,
     .admit = image_admit,
     .committed = image_committed,

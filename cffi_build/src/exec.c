@@ -25,21 +25,37 @@
 #include "task.h"
 #include "wait.h"
 
-/* Commands that came late by more than both: the arm has stopped meanwhile, and motion goes on from rest. */
-#define BRIDGED_SLOTS 2
-#define BRIDGED_NS 10000000
 /* SHUTDOWN waits so long for the axes to come to rest. */
 #define SHUTDOWN_NS 10000000000
 
 /* ---- a slot ---- */
 
-static void read_inputs(struct mxrc_exec *exec)
+/* 0, or what is wrong with them. */
+static int read_inputs(struct mxrc_exec *exec)
 {
     int code = exec->driver->read(exec->driver_instance, exec->driver_state, exec->now.wake_ns,
                                   &exec->inputs);
     exec->cpu = (uint32_t)sched_getcpu(); /* vDSO */
     if (exec->fake)
         exec->fake->now_ns += exec->fake->work_ns;
+    return code;
+}
+
+/* Where the axes are after a time in which nobody told them anything. */
+static void look_after_a_gap(struct mxrc_exec *exec, int measured)
+{
+    if (exec->now.elapsed_ns > (BRIDGED_SLOTS + 1) * exec->config.period_ns &&
+        exec->now.elapsed_ns > BRIDGED_NS) {
+        mxrc_axes_interrupted(exec, measured);
+        mxrc_log(exec, MXRC_EV_MOTION_INTERRUPTED, NULL, (double)exec->now.elapsed_ns * 1e-6,
+                 (double)exec->now.skipped);
+    }
+    if (measured && exec->stopped_before && exec->now.flags & MXRC_CYCLE_FIRST)
+        mxrc_axes_found(exec);
+}
+
+static void judge_inputs(struct mxrc_exec *exec, int code)
+{
     if (code) {
         mxrc_log(exec, MXRC_EV_DRIVER_FAULT, NULL, code);
         mxrc_state_fault(exec, MXRC_SAFE_DRIVER);
@@ -114,13 +130,9 @@ int mxrc_exec_cycle(struct mxrc_exec *exec)
     exec->now.driven = 0;
     mxrc_phase(exec, MXRC_AT_WAKE);
     mxrc_live_take(exec);
-    if (exec->now.skipped > BRIDGED_SLOTS && exec->now.elapsed_ns > BRIDGED_NS) {
-        mxrc_axes_interrupted(exec);
-        mxrc_log(exec, MXRC_EV_MOTION_INTERRUPTED, NULL, (double)exec->now.elapsed_ns * 1e-6,
-                 (double)exec->now.skipped);
-    }
-
-    read_inputs(exec);
+    int inputs = read_inputs(exec);
+    look_after_a_gap(exec, inputs == 0);
+    judge_inputs(exec, inputs);
     mxrc_stage_done(exec, MXRC_RUN_INPUTS);
     mxrc_phase(exec, MXRC_AT_INPUTS);
     mxrc_mailbox_take(exec);
@@ -191,6 +203,9 @@ static int recover(struct mxrc_exec *exec, int owner_died)
         /* Where a clean start finds the axes. After a restored state the first cycle reads them, and knows what to do without. */
         int result = exec->driver->read(exec->driver_instance, exec->driver_state,
                                         exec->now.wake_ns, &exec->inputs);
+        if (result == ECONNRESET) /* since the checkpoint: wherever the axes are now is right */
+            result = exec->driver->read(exec->driver_instance, exec->driver_state,
+                                        exec->now.wake_ns, &exec->inputs);
         if (result == 0)
             result = mxrc_span_seed(exec);
         if (result)
@@ -224,6 +239,8 @@ static int recover(struct mxrc_exec *exec, int owner_died)
     mxrc_count(exec, MXRC_COUNTER_OUTAGE_SLOTS, exec->recovery_gap);
     mxrc_count(exec, MXRC_COUNTER_MISSES, exec->recovery_gap);
     mxrc_tasks_recover(exec);
+    if (exec->limits_changed) /* the plans of moves in progress were made with others */
+        mxrc_tasks_replan(exec);
     return 0;
 }
 

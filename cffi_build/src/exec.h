@@ -171,6 +171,8 @@ struct mxrc_exec {
     uint64_t shutdown_since_ns;
     uint32_t finished;
     uint32_t recovery;       /* 0 clean start, 1 state block, 2 checkpoint */
+    uint32_t limits_crc;     /* of the limits that moves are planned with */
+    uint32_t limits_changed; /* since the state that was restored */
     uint32_t stopped_before; /* that state was left in order: nothing of it goes on */
     uint32_t restore_given;
     struct mxrc_exec_restore restore; /* of a checkpoint */

@@ -84,11 +84,23 @@ static int use_task_laws(struct mxrc_exec *exec, char *error, size_t error_bytes
     return 0;
 }
 
+static uint32_t crc_of_limits(const struct mxrc_exec_config *config)
+{
+    uint32_t crc = 0;
+    for (uint32_t i = 0; i < config->axis_count; i++) {
+        const double planned_with[] = {config->axis[i].velocity_max,
+                                       config->axis[i].acceleration_max};
+        crc = mxrc_crc32c(crc, planned_with, sizeof planned_with);
+    }
+    return crc;
+}
+
 static int set_up(struct mxrc_exec *exec, char *error, size_t error_bytes)
 {
     int result = mxrc_exec_config_check(&exec->config, &exec->slots, error, error_bytes);
     if (result)
         return result;
+    exec->limits_crc = crc_of_limits(&exec->config);
     const struct mxrc_exec_live live = mxrc_exec_config_live(&exec->config);
     mxrc_live_use(exec, &live);
     if (!mxrc_live_valid(exec, &exec->live))

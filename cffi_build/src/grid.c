@@ -8,9 +8,6 @@
 #include "misses.h"
 #include "state.h"
 
-/* Slots run back to back by policy catch_up before the rest is skipped after all. */
-#define CATCH_UP_SLOTS 100
-
 /* Half of the shortest time between two ticks (1000 Hz). */
 #define TICK_DISTANCE_NS 500000
 
@@ -79,6 +76,14 @@ void mxrc_grid_enter(struct mxrc_exec *exec)
     exec->now.flags |= MXRC_CYCLE_FIRST;
 }
 
+/* Slots that policy catch_up runs back to back, the rest is skipped after all: as much motion as is bridged, for all of it is
+ * commanded at once. */
+static uint64_t catch_up_slots(const struct mxrc_exec *exec)
+{
+    uint64_t slots = BRIDGED_NS / exec->config.period_ns;
+    return slots > BRIDGED_SLOTS ? slots : BRIDGED_SLOTS;
+}
+
 static void rebase(struct mxrc_exec *exec, uint64_t cycle)
 {
     exec->origin_ns = exec->now.end_ns - cycle * exec->config.period_ns;
@@ -90,17 +95,18 @@ void mxrc_grid_next(struct mxrc_exec *exec)
     const struct mxrc_cycle *now = &exec->now;
     uint64_t ended = now->cycle;
     uint64_t next = ended + 1;
-    uint64_t first = first_from(exec, now->end_ns);
+    uint64_t first = first_from(exec, now->end_ns), lost_ns = 0;
     if (first <= next) {
         schedule_slot(exec, next, ended);
         return;
     }
     switch (exec->live.overrun_policy) {
     case MXRC_OVERRUN_CATCH_UP:
-        if (first - next > CATCH_UP_SLOTS)
-            next = first - CATCH_UP_SLOTS;
+        if (first - next > catch_up_slots(exec))
+            next = first - catch_up_slots(exec);
         break;
     case MXRC_OVERRUN_REBASE:
+        lost_ns = now->end_ns - start_of(exec, next);
         rebase(exec, next);
         break;
     default:
@@ -114,4 +120,5 @@ void mxrc_grid_next(struct mxrc_exec *exec)
         mxrc_state_next(exec->state, MXRC_RT_SAFE_MODE_ENTER, exec->state_before) >= 0)
         mxrc_state_apply(exec, MXRC_RT_SAFE_MODE_ENTER, MXRC_SAFE_OVERRUN);
     schedule_slot(exec, next, ended);
+    exec->now.elapsed_ns += lost_ns;
 }

@@ -4,6 +4,10 @@
 
 #include "exec.h"
 
+/* Commands that came late by more than both: the arm has stopped meanwhile, and motion goes on from rest. */
+#define BRIDGED_SLOTS 2
+#define BRIDGED_NS 10000000
+
 /* Joins the grid of the generation, or founds it. 0, or EINVAL when its period is another. Lease held. */
 int mxrc_grid_join(struct mxrc_exec *exec, char *error, size_t error_bytes);
 /* The first slot whose start has not passed becomes the current one. */

@@ -128,7 +128,9 @@ void mxrc_law_step(struct mxrc_exec *exec)
         exec->outputs.command[i] = exec->axis[i].setpoint;
 }
 
+/* Task laws run in every cycle, however seldom the robot's own does. */
 void mxrc_law_fill_input(struct mxrc_exec *exec)
 {
     fill_input(exec);
+    exec->law_input.dt = mxrc_cycle_seconds(exec);
 }

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mxrc/core.h"
+
 #include "error.h"
 #include "process_image.h"
 
@@ -148,7 +150,8 @@ static int begin_plant(struct mxrc_image *image, char *error, size_t error_bytes
         mxrc_store_release(&header->magic, MXRC_IMAGE_MAGIC);
         lock_byte(image->descriptor, F_OFD_SETLK, F_UNLCK, EXECUTIVE_BYTE);
     }
-    image->incarnation = mxrc_load_relaxed(&header->incarnation) + 1;
+    uint64_t before = mxrc_load_relaxed(&header->incarnation), now = mxrc_now_ns();
+    image->incarnation = now > before ? now : before + 1;
     mxrc_store_release(&header->incarnation, image->incarnation);
     /* What was committed to the plant before is not for this one. */
     image->seen = mxrc_load_acquire(&image->shared->fence.commit);

@@ -9,9 +9,6 @@
 #include "restore.h"
 #include "state_block.h"
 
-/* Share of an axis's range beyond which it counts as moved since the checkpoint. */
-#define MOVED_SHARE 0.001
-
 _Static_assert(sizeof((struct mxrc_exec_restore *)0)->driver >= 40 + MXRC_DRIVER_STATE_BYTES,
                "section DRIVER fits: name, version, size and the driver's own bytes");
 
@@ -52,9 +49,8 @@ static uint32_t log_moved(struct mxrc_exec *exec)
 {
     uint32_t moved = 0;
     for (uint32_t i = 0; i < exec->config.axis_count; i++) {
-        const struct mxrc_axis_config *axis = &exec->config.axis[i];
         double measured = exec->inputs.position[i], saved = exec->restore.setpoint[i];
-        if (fabs(measured - saved) <= MOVED_SHARE * (axis->position_max - axis->position_min))
+        if (!mxrc_axis_moved(&exec->config.axis[i], measured, saved))
             continue;
         mxrc_log(exec, MXRC_EV_AXIS_MOVED, NULL, i, measured, saved);
         moved++;

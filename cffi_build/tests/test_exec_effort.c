@@ -1,5 +1,6 @@
 /* test_exec_effort.c: laws that command efforts: they move the simulated arm, their state survives a restart, and no bound of
  * position, velocity or effort is passed whatever they ask for. */
+#include "../src/law_step.h"
 #include "exec_fixture.h"
 
 struct pid {
@@ -126,6 +127,33 @@ static void test_state_survives(void)
     exec_done(exec);
 }
 
+/* The last effort goes on acting while no cycle runs: motion goes on from where the arm has come to, not from where it was. */
+static void test_after_a_stall(void)
+{
+    configure();
+    struct mxrc_exec *exec = exec_begun();
+    send_move(1.5);
+    exec_run(exec, 500);
+    CHECK(exec->inputs.velocity[0] > 1);
+    fake.work_ns = 50 * PERIOD;
+    exec_run(exec, 1);
+    fake.work_ns = 0;
+    exec_run(exec, 1);
+    CHECK_SAY(fabs(exec->axis[0].setpoint - exec->inputs.position[0]) < 3e-3, "%g from where it is",
+              exec->axis[0].setpoint - exec->inputs.position[0]);
+    CHECK_SAY(fabs(exec->outputs.command[0]) < 5, "pulled with %g N m", exec->outputs.command[0]);
+    double back = 0;
+    for (int i = 0; i < 3000; i++) {
+        double before = exec->axis[0].setpoint;
+        exec_run(exec, 1);
+        back = fmax(back, before - exec->axis[0].setpoint);
+    }
+    CHECK_SAY(back < 1e-9, "the set-point goes back by %g", back);
+    CHECK(fabs(exec->inputs.position[0] - 1.5) < 0.01);
+    CHECK_EQUAL(resets, 1);
+    exec_done(exec);
+}
+
 /* Full effort for two seconds towards a bound, then towards the other. */
 static void test_bounds(void)
 {
@@ -239,6 +267,8 @@ static void test_slower(void)
     exec_run(exec, 400);
     CHECK_EQUAL(self->steps, before + 100);
     CHECK(fabs(exec->law_input.dt - 0.004) < 1e-12);
+    mxrc_law_fill_input(exec); /* for laws of tasks, which run in every cycle */
+    CHECK(fabs(exec->law_input.dt - 0.001) < 1e-12);
     push = 0.25;
     exec_run(exec, 1); /* its slot */
     push = 0.5;
@@ -266,6 +296,7 @@ int main(void)
 {
     test_follows();
     test_state_survives();
+    test_after_a_stall();
     test_bounds();
     test_failure();
     test_stops_in_order();

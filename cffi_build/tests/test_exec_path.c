@@ -159,6 +159,33 @@ static void test_hold_and_take_over(void)
     }
 }
 
+/* A successor with other limits: it slows down with its own and goes on with them, and not along a plan that nobody made. */
+static void test_take_over_with_other_limits(void)
+{
+    for (int slower = 0; slower < 2; slower++) {
+        struct mxrc_exec *exec = running();
+        double far[][2] = {{exec->axis[0].command + 2, exec->axis[1].command}};
+        path(MXRC_PROFILE_TRAPEZOIDAL, 0, far);
+        send_start(1, 0);
+        exec_run(exec, 700);
+        double at = exec->axis[0].command, back = 0;
+        exec_done(exec);
+        for (uint32_t i = 0; i < AXES; i++)
+            config.axis[i].velocity_max = slower ? 0.5 : 8;
+        exec = exec_made();
+        CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+        for (int i = 0; i < 6000; i++) {
+            double before = exec->axis[0].setpoint;
+            exec_run(exec, 1);
+            back = fmax(back, before - exec->axis[0].setpoint);
+        }
+        CHECK_SAY(back < 1e-9, "%s: %g back from %g", slower ? "slower" : "faster", back, at);
+        CHECK_EQUAL(exec->active_tasks, 0);
+        exec_done(exec);
+        exec_config_default();
+    }
+}
+
 /* Up a little, then far across: held at once and let go again, it goes up first all the same. */
 static void test_a_near_point_is_not_left_out(void)
 {
@@ -234,6 +261,7 @@ int main(void)
     test_drawn_out();
     test_no_distance();
     test_hold_and_take_over();
+    test_take_over_with_other_limits();
     test_a_near_point_is_not_left_out();
     test_arrives_over_interruptions();
     return test_summary();

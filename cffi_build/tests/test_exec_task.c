@@ -508,8 +508,9 @@ static void test_commands(void)
 }
 
 /* Many skipped slots: the arm has stopped, and motion goes on from rest. */
-static void test_motion_after_a_stall(void)
+static void test_motion_after_a_stall(uint32_t policy)
 {
+    config.overrun_policy = policy;
     struct mxrc_exec *exec = running();
     program_begin();
     program_move(0, 2.0, 0);
@@ -522,11 +523,17 @@ static void test_motion_after_a_stall(void)
     double at = exec->axis[0].command;
     exec_run(exec, 2);
     CHECK(fabs(exec->axis[0].command - at) < 1e-4);
+    /* Slots that are caught up are run at once. */
+    while (exec->now.scheduled_ns < fake.now_ns)
+        exec_run(exec, 1);
+    CHECK_SAY(fabs(exec->axis[0].command - at) < 2e-3, "policy %u: %g at once", policy,
+              exec->axis[0].command - at);
     run_out(exec, 5000);
     CHECK(exec->axis[0].command == 2.0);
     CHECK_EQUAL(counter(MXRC_COUNTER_OUTPUTS_LIMITED), 0);
     CHECK_EQUAL(count_events(MXRC_EVENT_LOG, MXRC_EV_MOTION_INTERRUPTED), 1);
     exec_done(exec);
+    config.overrun_policy = MXRC_OVERRUN_SKIP;
 }
 
 /* A machine that stalls again and again: nobody held a task, so no line says so, and the lines of the interruptions
@@ -570,7 +577,9 @@ int main(void)
     test_periodic();
     test_several_at_once();
     test_commands();
-    test_motion_after_a_stall();
+    test_motion_after_a_stall(MXRC_OVERRUN_SKIP);
+    test_motion_after_a_stall(MXRC_OVERRUN_CATCH_UP);
+    test_motion_after_a_stall(MXRC_OVERRUN_REBASE);
     test_stalls_do_not_fill_the_log();
     return test_summary();
 }

@@ -45,8 +45,9 @@ static void test_life(void)
 
     mxrc_image_close(&plant); /* the executives keep it */
     CHECK(exists());
+    uint64_t first = plant.incarnation;
     CHECK_EQUAL(create(&plant), 0);
-    CHECK_EQUAL(plant.incarnation, 2);
+    CHECK(plant.incarnation > first);
     mxrc_image_close(&executive);
     mxrc_image_close(&other);
     CHECK(exists());
@@ -300,6 +301,150 @@ static void test_stop(void)
     mxrc_image_close(&plant);
 }
 
+static struct mxrc_exec *begun_again(void)
+{
+    mxrc_image_write_inputs(&plant, fake.now_ns, position, velocity, NULL);
+    struct mxrc_exec *exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+    return exec;
+}
+
+/* At 1.0, on the way to 1.5. */
+static struct mxrc_exec *in_motion(void)
+{
+    memset(position, 0, sizeof position);
+    memset(velocity, 0, sizeof velocity);
+    CHECK_EQUAL(create(&plant), 0);
+    exec_segment();
+    struct mxrc_exec *exec = begun_again();
+    program_begin();
+    program_move(0, 1.5, 2000000000);
+    program_end();
+    send_start(1, 0);
+    while (position[0] < 1.0)
+        run(exec, 1);
+    return exec;
+}
+
+/* Nobody was PRIMARY for a while, and the arm was moved by hand meanwhile: it stays where it is, and motion goes on from there. */
+static void test_moved_while_nobody_was_there(void)
+{
+    struct mxrc_image_outputs out;
+    struct mxrc_event event;
+    struct mxrc_exec *exec = in_motion();
+    exec_done(exec);
+    position[0] = -0.5;
+    fake.now_ns += 1500000000;
+    exec = begun_again();
+    double before = position[0], step = 0, greatest = 0;
+    for (int i = 0; i < 5000 && fabs(position[0] - 1.5) > 1e-9; i++) {
+        CHECK_EQUAL(cycle(exec, &out), 0);
+        greatest = fmax(greatest, fabs(position[0] - before - step));
+        step = position[0] - before;
+        before = position[0];
+    }
+    /* 10 rad/s^2 at 1 kHz */
+    CHECK_SAY(greatest <= 1e-5 * (1 + 1e-3), "velocity changes by %g in a cycle", greatest * 1e3);
+    CHECK(fabs(position[0] - 1.5) < 1e-9);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    CHECK(next_event(MXRC_EVENT_LOG, MXRC_EV_AXIS_MOVED, &event));
+    CHECK(event.args[0] == 0 && fabs(event.args[1] + 0.5) < 1e-9);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+}
+
+/* Held at a place in SAFE_MODE: the place is where it was found. */
+static void test_moved_in_safe_mode(void)
+{
+    config.axis[0].safe_action = MXRC_SAFE_HOLD;
+    struct mxrc_exec *exec = in_motion();
+    send_event(MXRC_RT_SAFE_MODE_ENTER);
+    run(exec, 500);
+    exec_done(exec);
+    position[0] = -0.5;
+    fake.now_ns += 1500000000;
+    exec = begun_again();
+    for (int i = 0; i < 500; i++) {
+        run(exec, 1);
+        CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
+    }
+    exec_done(exec);
+    mxrc_image_close(&plant);
+    config.axis[0].safe_action = MXRC_SAFE_RAMP;
+}
+
+/* The plant was started anew meanwhile: as if that had happened with a PRIMARY. */
+static void test_another_plant_while_nobody_was_there(void)
+{
+    struct mxrc_exec *exec = in_motion();
+    exec_done(exec);
+    mxrc_image_close(&plant);
+    CHECK_EQUAL(create(&plant), 0);
+    position[0] = -0.5;
+    fake.now_ns += 20 * PERIOD;
+    exec = begun_again();
+    for (int i = 0; i < 50; i++) {
+        run(exec, 1);
+        CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
+    }
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
+    CHECK_EQUAL(rt_status()->safe_cause, MXRC_SAFE_DRIVER);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+}
+
+/* A standby that was there before the plant was started anew knows what the PRIMARY knew. */
+static void test_a_standby_does_not_see_it_again(void)
+{
+    struct mxrc_exec *exec = in_motion();
+    struct mxrc_exec *second = exec_made();
+    mxrc_image_close(&plant);
+    CHECK_EQUAL(create(&plant), 0);
+    run(exec, 20);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
+    send_event(MXRC_RT_SAFE_MODE_EXIT);
+    run(exec, 2);
+    send_event(MXRC_RT_RESUME);
+    run(exec, 50);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    exec_done(exec);
+    CHECK_EQUAL(mxrc_exec_begin(second, error, sizeof error), 0);
+    run(second, 50);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    exec_done(second);
+    mxrc_image_close(&plant);
+}
+
+/* It was stopped, and may have been moved since: a start is one from where the axes are, however soon it comes. */
+static void test_a_start_after_a_stop(void)
+{
+    struct mxrc_image_outputs out;
+    struct mxrc_exec *exec = in_motion();
+    send_event(MXRC_RT_STOP);
+    while (cycle(exec, &out) == 0)
+        ;
+    exec_done(exec);
+    position[0] = -0.5;
+    exec = begun_again();
+    for (int i = 0; i < 50; i++) {
+        run(exec, 1);
+        CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
+    }
+    exec_done(exec);
+    mxrc_image_close(&plant);
+}
+
+/* A stamp of another clock would never grow old. */
+static void test_a_stamp_of_the_future(void)
+{
+    struct mxrc_exec *exec = in_motion();
+    mxrc_image_write_inputs(&plant, fake.now_ns + 1000000000, position, velocity, NULL);
+    exec_run(exec, 2);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+}
+
 int main(void)
 {
     snprintf(image, sizeof image, "test-%ld", (long)getpid());
@@ -312,5 +457,11 @@ int main(void)
     test_executive();
     test_executive_behind_its_check();
     test_stop();
+    test_moved_while_nobody_was_there();
+    test_moved_in_safe_mode();
+    test_another_plant_while_nobody_was_there();
+    test_a_standby_does_not_see_it_again();
+    test_a_start_after_a_stop();
+    test_a_stamp_of_the_future();
     return test_summary();
 }

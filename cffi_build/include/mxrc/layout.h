@@ -485,7 +485,9 @@ struct mxrc_executive_state {
     uint64_t span_counter;
     uint64_t
         span_seed; /* with the counter it makes the span ids: a cycle run again makes the same ones */
-    uint64_t reserved[3];
+    uint32_t limits_crc; /* of the limits that moves are planned with */
+    uint32_t reserved1;
+    uint64_t reserved[2];
 };
 
 /* Section 2. */

@@ -47,7 +47,8 @@ struct mxrc_image_header {
     uint32_t axes;
     uint64_t hash; /* of sizes and offsets: mxrc_image_hash() */
     uint64_t bytes;
-    uint64_t incarnation; /* plants that have worked on this object; release */
+    uint64_t
+        incarnation; /* names the plant: CLOCK_MONOTONIC ns of its start, on a new object, too; release */
     uint64_t reserved[3];
 };
 

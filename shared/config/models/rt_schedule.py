@@ -161,7 +161,10 @@ class RtScheduleConfig(ConfigFile):
             "A slot whose start has passed: skip it (counted as a miss), catch_up, rebase the "
             "grid, or safe: enter SAFE_MODE."
         ),
-        trouble="catch_up bunches cycles up; rebase loses the phase to other machines.",
+        trouble=(
+            "catch_up bunches cycles up, at most 10 ms of them (at least 2), the rest is skipped; "
+            "rebase loses the phase to other machines."
+        ),
     )
     wait: Wait = setting(
         scope="live",
