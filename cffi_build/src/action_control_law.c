@@ -130,8 +130,8 @@ static uint32_t begin(struct mxrc_action *action)
     return MXRC_ACTION_RUNNING;
 }
 
-/* The set-point closes on what the law asks for, seen from a frame that moves as that does. motion_start keeps what was
- * asked for last. */
+/* The set-point closes on what the law asks for, seen from a frame that moves as that does, and stops before a bound of
+ * position, where that frame stops dead. motion_start keeps what was asked for last. */
 static void follow(struct mxrc_axis_state *axis, const struct mxrc_axis_config *limits,
                    double asked, double dt)
 {
@@ -141,9 +141,7 @@ static void follow(struct mxrc_axis_state *axis, const struct mxrc_axis_config *
     double error = asked - target_velocity * dt - axis->setpoint;
     double velocity = mxrc_approach(error, target_velocity, axis->setpoint_velocity, limits, dt);
     axis->motion_start = asked;
-    axis->setpoint_acceleration = (velocity - axis->setpoint_velocity) / dt;
-    axis->setpoint_velocity = velocity;
-    axis->setpoint += velocity * dt;
+    mxrc_axes_steer(axis, limits, velocity, dt);
 }
 
 static uint32_t step(struct mxrc_action *action)

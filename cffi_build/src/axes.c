@@ -35,14 +35,6 @@ static void move_setpoint(struct mxrc_axis_state *axis, double velocity, double 
     axis->setpoint += velocity * dt;
 }
 
-static void ramp_to_stop(struct mxrc_axis_state *axis, const struct mxrc_axis_config *limits,
-                         double dt)
-{
-    double step = limits->acceleration_max * dt;
-    double velocity = axis->setpoint_velocity;
-    move_setpoint(axis, velocity - fmin(fmax(velocity, -step), step), dt);
-}
-
 static void go_to(struct mxrc_axis_state *axis, double target,
                   const struct mxrc_axis_config *limits, double dt)
 {
@@ -53,6 +45,22 @@ static void go_to(struct mxrc_axis_state *axis, double target,
         axis->setpoint = target;
         axis->setpoint_velocity = 0;
     }
+}
+
+/* A set-point that has gone beyond a bound, as with narrower limits, comes back to where a command may follow it. An axis that
+ * was found beyond one stays there. */
+static void ramp_to_stop(const struct mxrc_exec *exec, struct mxrc_axis_state *axis,
+                         const struct mxrc_axis_config *limits, double dt)
+{
+    double step = limits->acceleration_max * dt;
+    double velocity = axis->setpoint_velocity;
+    double high = fmax(limits->position_max, axis->command);
+    double low = fmin(limits->position_min, axis->command);
+    double within = fmin(fmax(axis->setpoint, low), high);
+    if (within != axis->setpoint && exec->outputs.command_kind != MXRC_LAW_EFFORT)
+        go_to(axis, within, limits, dt);
+    else
+        mxrc_axes_steer(axis, limits, velocity - fmin(fmax(velocity, -step), step), dt);
 }
 
 /* On the way out every axis only ramps: a stop is asked for, not a place. */
@@ -78,7 +86,7 @@ void mxrc_axes_undriven(struct mxrc_exec *exec)
             go_to(axis, limits->safe_value, limits, dt);
             break;
         default:
-            ramp_to_stop(axis, limits, dt);
+            ramp_to_stop(exec, axis, limits, dt);
         }
     }
 }
@@ -156,13 +164,28 @@ void mxrc_axes_found(struct mxrc_exec *exec)
     mxrc_axes_interrupted(exec, 1);
 }
 
-/* Greatest velocity towards a bound at `distance` from which the axis still stops before it. */
+/* Greatest velocity towards a bound at `distance` from which the axis still stops before it: in n steps, each slower than the
+ * one before by no more than it can brake. */
 static double stopping_velocity(double distance, const struct mxrc_axis_config *limits, double dt)
 {
     if (distance <= 0)
         return 0;
     double step = limits->acceleration_max * dt;
-    return fmin(distance / dt, step * (sqrt(0.25 + 2 * distance / (step * dt)) - 0.5));
+    double n = fmax(ceil(sqrt(0.25 + 2 * distance / (step * dt)) - 0.5), 1);
+    return distance / (n * dt) + 0.5 * step * (n - 1);
+}
+
+void mxrc_axes_steer(struct mxrc_axis_state *axis, const struct mxrc_axis_config *limits,
+                     double velocity, double dt)
+{
+    double step = limits->acceleration_max * dt, now = axis->setpoint_velocity;
+    double up = stopping_velocity(limits->position_max - axis->setpoint, limits, dt);
+    double down = stopping_velocity(axis->setpoint - limits->position_min, limits, dt);
+    velocity = fmin(fmax(velocity, -down), up);
+    move_setpoint(axis, fmin(fmax(velocity, now - step), now + step), dt);
+    double within = fmin(fmax(axis->setpoint, limits->position_min), limits->position_max);
+    if (fabs(within - axis->setpoint) < TOLERANCE * limits->velocity_max * dt)
+        axis->setpoint = within; /* it was rounded beyond */
 }
 
 /* The position to command where `asked` may pass a limit. */

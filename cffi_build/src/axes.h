@@ -22,6 +22,10 @@ int mxrc_axis_moved(const struct mxrc_axis_config *limits, double measured, doub
 void mxrc_axes_unseen(struct mxrc_exec *exec);
 /* Measured motion is there again after a time without: the axes may be anywhere, and stay where they are found. */
 void mxrc_axes_found(struct mxrc_exec *exec);
+/* Moves a set-point for one cycle at `velocity`, or at the one next to it from which the axis still stops before both bounds
+ * of position. A set-point that cannot any more brakes. */
+void mxrc_axes_steer(struct mxrc_axis_state *axis, const struct mxrc_axis_config *limits,
+                     double velocity, double dt);
 /* Cuts the commands in exec->outputs to what position, velocity and acceleration (or effort) limits allow. */
 void mxrc_axes_limit(struct mxrc_exec *exec);
 /* What was committed becomes the start of the next cycle. */

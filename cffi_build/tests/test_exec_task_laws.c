@@ -10,9 +10,10 @@ static struct mxrc_exec *running(void)
     return exec;
 }
 
-static double wanted;     /* of axis 1 */
-static int law_code;      /* what step returns */
-static uint32_t law_runs; /* steps */
+static double wanted;      /* of axis 1 */
+static double wanted_more; /* per step, up to 4 */
+static int law_code;       /* what step returns */
+static uint32_t law_runs;  /* steps */
 
 static int law_init(void *state, const double *parameters, uint32_t axes, double dt)
 {
@@ -28,6 +29,7 @@ static int law_step(void *state, const double *parameters, const struct mxrc_law
     double offset;
     memcpy(&offset, state, sizeof offset);
     law_runs++;
+    wanted = wanted_more > 0 ? fmin(wanted + wanted_more, 4) : wanted;
     command[1] = wanted + offset;
     return law_code;
 }
@@ -64,6 +66,7 @@ static struct mxrc_op *law_op(uint64_t cycles)
     law_code = 0;
     law_runs = 0;
     wanted = 0.5;
+    wanted_more = 0;
     return op;
 }
 
@@ -154,6 +157,165 @@ static void test_control_law(void)
     send_execution(MXRC_COMMAND_TASK_CANCEL, 30);
     exec_run(exec, 1);
     CHECK_EQUAL(exec->law_runs, 0);
+    exec_done(exec);
+    exec_config_default();
+}
+
+/* ---- up to a bound ---- */
+
+/* Cycles, in which the command of axis 1 keeps its limits: position, velocity and acceleration. */
+static void run_within_limits(struct mxrc_exec *exec, uint32_t cycles)
+{
+    const struct mxrc_axis_config *limits = &config.axis[1];
+    const struct mxrc_axis_state *axis = &exec->axis[1];
+    double dt = PERIOD * 1e-9, slack = 1e-5 * limits->velocity_max;
+    for (uint32_t n = 0; n < cycles; n++) {
+        double before = axis->command, velocity_before = axis->command_velocity;
+        exec_run(exec, 1);
+        double velocity = (axis->command - before) / dt;
+        int kept = axis->command <= fmax(limits->position_max, before) &&
+                   fabs(velocity) <= limits->velocity_max + slack &&
+                   fabs(velocity - velocity_before) <= limits->acceleration_max * dt + slack;
+        CHECK_SAY(kept, "cycle %u: position %.9g, velocity %.9g after %.9g", n, axis->command,
+                  velocity, velocity_before);
+        if (!kept)
+            return;
+    }
+}
+
+/* A law that asks for more and more, to beyond the bound. At the axis's velocity, 2e-3 per cycle, the set-point never comes up
+ * with it. */
+static void ask_for_more(struct mxrc_exec *exec, double per_cycle, uint64_t cycles)
+{
+    skip_events();
+    law_op(cycles)->args[0] = 0;
+    program_seal();
+    wanted = exec->axis[1].setpoint;
+    wanted_more = per_cycle;
+    send_start(1, 0);
+}
+
+/* The axis is there for others: it holds, and moves away. */
+static void must_go_to_zero(struct mxrc_exec *exec)
+{
+    skip_events();
+    program_begin();
+    program_op(MXRC_OP_HOLD)->axes = 2;
+    program.op[0].duration_ns = PERIOD;
+    program_move(1, 0, 0);
+    program_end();
+    send_start(2, 1);
+    run_within_limits(exec, 5000);
+    CHECK_EQUAL(ended_with(MXRC_EV_TASK_COMPLETED), MXRC_OK);
+    CHECK(exec->axis[1].command == 0);
+}
+
+/* Cycles until what is asked for is so far before the bound. */
+static void until_before_bound(struct mxrc_exec *exec, double distance)
+{
+    for (uint32_t n = 0; n < 10000 && wanted < 3 - distance; n++)
+        run_within_limits(exec, 1);
+}
+
+static void test_bound_is_not_passed(double per_cycle)
+{
+    enum { ENDS, ENDS_AT_BOUND, CANCELLED, PAUSED, TASK_PAUSED, WAYS };
+    config.task_law[2] = (struct mxrc_task_law){.law = &task_law, .name = "under_test"};
+    /* An axis at 1.5e-3 per cycle just stops in 0.1125. */
+    const double distances[] = {0.3, 0.15, 0.05, 0, -0.1, -0.3};
+    for (uint32_t way = 0; way < WAYS; way++)
+        for (uint32_t i = 0; i < sizeof distances / sizeof distances[0]; i++) {
+            struct mxrc_exec *exec = running();
+            uint64_t cycles = (uint64_t)((3 - distances[i] - exec->axis[1].setpoint) / per_cycle);
+            ask_for_more(exec, per_cycle,
+                         way == ENDS            ? cycles
+                         : way == ENDS_AT_BOUND ? 4500
+                                                : 9999);
+            if (way >= CANCELLED) {
+                until_before_bound(exec, distances[i]);
+                CHECK(exec->law_runs == 1);
+            }
+            if (way == CANCELLED)
+                send_execution(MXRC_COMMAND_TASK_CANCEL, 1);
+            if (way == PAUSED)
+                send_event(MXRC_RT_PAUSE);
+            if (way == TASK_PAUSED)
+                send_execution(MXRC_COMMAND_TASK_PAUSE, 1);
+            run_within_limits(exec, 4600);
+            CHECK(exec->axis[1].setpoint <= 3 + 1e-9);
+            CHECK(exec->axis[1].setpoint_velocity == 0);
+            if (way >= PAUSED) { /* it goes on to the bound */
+                law_runs = 0;
+                if (way == PAUSED)
+                    send_event(MXRC_RT_RESUME);
+                else
+                    send_execution(MXRC_COMMAND_TASK_RESUME, 1);
+                run_within_limits(exec, 2500);
+                CHECK(law_runs > 2000);
+                CHECK(fabs(exec->axis[1].command - 3) < 1e-9);
+                send_execution(MXRC_COMMAND_TASK_CANCEL, 1);
+            }
+            CHECK_EQUAL(counter(MXRC_COUNTER_OUTPUTS_LIMITED), 0);
+            must_go_to_zero(exec);
+            exec_done(exec);
+        }
+    exec_config_default();
+}
+
+/* A restart in motion with a bound that the axis has passed, or that it cannot stop before. */
+static void test_narrower_limits(void)
+{
+    enum { GOES_ON, CANCELLED, PAUSED, WAYS };
+    const double bounds[] = {2, 2.4, 2.45, 2.55, 2.7};
+    for (uint32_t way = 0; way < WAYS; way++)
+        for (uint32_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+            config.task_law[2] = (struct mxrc_task_law){.law = &task_law, .name = "under_test"};
+            struct mxrc_exec *exec = running();
+            ask_for_more(exec, 1.5e-3, 2600);
+            until_before_bound(exec, 0.6);
+            exec_done(exec);
+            config.axis[1].position_max = bounds[i];
+            exec = exec_made();
+            CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+            double at = exec->axis[1].command;
+            CHECK(at > 2.3 && exec->axis[1].command_velocity > 1.4);
+            if (way == CANCELLED)
+                send_execution(MXRC_COMMAND_TASK_CANCEL, 1);
+            if (way == PAUSED)
+                send_event(MXRC_RT_PAUSE);
+            for (uint32_t n = 0; n < 2700; n++) {
+                exec_run(exec, 1);
+                CHECK(exec->axis[1].command <= fmax(at, bounds[i]));
+            }
+            CHECK(exec->axis[1].command_velocity == 0 && exec->axis[1].setpoint_velocity == 0);
+            CHECK(fabs(exec->axis[1].command - exec->axis[1].setpoint) < 1e-9);
+            if (way == PAUSED) {
+                send_execution(MXRC_COMMAND_TASK_CANCEL, 1);
+                send_event(MXRC_RT_RESUME);
+            }
+            must_go_to_zero(exec);
+            exec_done(exec);
+            exec_config_default();
+        }
+}
+
+/* One that is found beyond a bound stays there until it is told to move, and may come back. */
+static void test_found_beyond_a_bound(void)
+{
+    struct mxrc_exec *exec = running();
+    program_begin();
+    program_move(1, 2.5, 0);
+    program_end();
+    send_start(1, 0);
+    run_within_limits(exec, 3000);
+    CHECK(exec->axis[1].command == 2.5);
+    exec_done(exec);
+    config.axis[1].position_max = 2;
+    exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+    exec_run(exec, 1000);
+    CHECK(exec->axis[1].command == 2.5);
+    must_go_to_zero(exec);
     exec_done(exec);
     exec_config_default();
 }
@@ -382,6 +544,11 @@ int main(void)
 {
     exec_config_default();
     test_control_law();
+    test_bound_is_not_passed(2e-3);
+    test_bound_is_not_passed(1.5e-3);
+    test_bound_is_not_passed(0.8e-3);
+    test_narrower_limits();
+    test_found_beyond_a_bound();
     test_two_at_once();
     test_one_is_not_restored();
     test_as_many_as_there_is_room_for();
