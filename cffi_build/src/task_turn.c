@@ -48,6 +48,23 @@ void mxrc_turn_watch(struct mxrc_exec *exec, struct mxrc_task_state *task)
     }
 }
 
+/* ---- periods ---- */
+
+static uint64_t period_of(const struct mxrc_exec *exec, const struct mxrc_task_state *task)
+{
+    uint64_t cycles = program_of(exec, task)->period_ns / exec->config.period_ns;
+    return cycles > 0 ? cycles : 1; /* of a program that is older than the cycle's period */
+}
+
+static void skip_periods(struct mxrc_exec *exec, struct mxrc_task_state *task, uint64_t periods)
+{
+    if (periods == 0)
+        return;
+    task->next_run_cycle += periods * period_of(exec, task);
+    mxrc_count(exec, MXRC_COUNTER_PERIODS_SKIPPED, periods);
+    mxrc_log(exec, MXRC_EV_PERIOD_SKIPPED, &task->strand, (double)periods);
+}
+
 /* ---- axes ---- */
 
 static int is_due(const struct mxrc_exec *exec, const struct mxrc_task_state *task)
@@ -97,6 +114,8 @@ int mxrc_turn_has_come(struct mxrc_exec *exec, struct mxrc_task_state *task)
         uint64_t period = exec->config.period_ns;
         task->queued--;
         task->next_run_cycle = exec->now.cycle + (program->rearm_ns + period - 1) / period;
+    } else if (program->mode == MXRC_MODE_PERIODIC) { /* it makes up for one period, not for all */
+        skip_periods(exec, task, (exec->now.cycle - task->next_run_cycle) / period_of(exec, task));
     }
     return 1;
 }
@@ -109,19 +128,15 @@ void mxrc_turn_after(struct mxrc_exec *exec, struct mxrc_task_state *task)
     const struct mxrc_program *program = program_of(exec, task);
     if (program->mode != MXRC_MODE_PERIODIC)
         return;
-    uint64_t period = program->period_ns / exec->config.period_ns;
-    uint64_t cycle = exec->now.cycle;
+    uint64_t period = period_of(exec, task), cycle = exec->now.cycle;
     task->next_run_cycle += period;
     if (task->next_run_cycle > cycle)
         return;
-    if (program->on_late == MXRC_LATE_QUEUE) { /* begins in the next cycle */
+    uint64_t due = (cycle - task->next_run_cycle) / period + 1;
+    if (program->on_late == MXRC_LATE_QUEUE) { /* the last of them begins in the next cycle */
         mxrc_count(exec, MXRC_COUNTER_PERIODS_QUEUED, 1);
-        mxrc_log(exec, MXRC_EV_PERIOD_QUEUED, &task->strand,
-                 (double)((cycle - task->next_run_cycle) / period + 1));
-        return;
+        mxrc_log(exec, MXRC_EV_PERIOD_QUEUED, &task->strand, (double)due);
+        due--;
     }
-    uint64_t periods = (cycle - task->next_run_cycle) / period + 1;
-    task->next_run_cycle += periods * period;
-    mxrc_count(exec, MXRC_COUNTER_PERIODS_SKIPPED, periods);
-    mxrc_log(exec, MXRC_EV_PERIOD_SKIPPED, &task->strand, (double)periods);
+    skip_periods(exec, task, due);
 }
