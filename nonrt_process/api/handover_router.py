@@ -44,7 +44,7 @@ class RtProcess(BaseModel):
 class HandOver(BaseModel, extra="forbid"):
     """To whom."""
 
-    to: int | None = Field(None, description="pid of a STANDBY; none: the first")
+    to: int | None = Field(None, strict=True, description="pid of a STANDBY; none: the first")
 
 
 class HandedOver(BaseModel):

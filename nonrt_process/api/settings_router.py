@@ -48,7 +48,11 @@ class LogLevelChange(BaseModel):
     )
     process: ProcessName | None = None
     minutes: float | None = Field(
-        default=None, gt=0, le=MAX_MINUTES, description="Left out: lasting, across restarts, too"
+        default=None,
+        gt=0,
+        le=MAX_MINUTES,
+        strict=True,
+        description="Left out: lasting, across restarts, too",
     )
 
 

@@ -18,7 +18,9 @@ class NewEvent(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    value: float = Field(1.0, allow_inf_nan=False, description="What conditions compare")
+    value: float = Field(
+        1.0, allow_inf_nan=False, strict=True, description="What conditions compare"
+    )
 
 
 class DeliveredEvent(BaseModel):

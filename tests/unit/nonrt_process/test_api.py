@@ -248,6 +248,11 @@ def test_every_error_is_a_problem_document(api: Api) -> None:
     assert invalid["detail"].startswith("body: not JSON")
     wrong = problem(api.client.put("/api/v1/log-level", headers=JSON, json={"level": "loud"}), 422)
     assert wrong["errors"][0]["field"] == "body.level"
+    for minutes in (True, "5"):
+        body = {"level": "info", "minutes": minutes}
+        problem(api.client.put("/api/v1/log-level", headers=JSON, json=body), 422)
+    for pid in (True, "5"):
+        problem(api.client.post("/api/v1/rt/failover", headers=JSON, json={"to": pid}), 422)
     extra = problem(api.client.put("/api/v1/log-level", headers=JSON, json={"lvl": "info"}), 422)
     assert "lvl" in extra["detail"]
 
