@@ -118,23 +118,25 @@ class PlacementPlugin(Plugin):
 
     def start(self) -> None:
         """Raises Refused: it is exclusive and something is not to be had."""
-        config = self._context.config.current.cpu_affinity
-        own = config.non_rt_process
         # ps goes on showing the program's name there.
-        threading.main_thread().name = own.thread_name
-        self._put(config)
-        refuse_if_exclusive(own.is_exclusive, self._reasons, f"cpu_affinity.json: {_WHERE}")
-        self._say(config)
+        threading.main_thread().name = self._config.non_rt_process.thread_name
+        self._put_at_start()
 
     def all_started(self) -> None:
         """Each thread that the configuration may name is there now. Raises Refused like start."""
         self._all_threads = True
-        config = self._context.config.current.cpu_affinity
-        own = config.non_rt_process
-        if own.threads:
-            self._put(config)
-            refuse_if_exclusive(own.is_exclusive, self._reasons, f"cpu_affinity.json: {_WHERE}")
-            self._say(config)
+        if self._config.non_rt_process.threads:
+            self._put_at_start()
+
+    @property
+    def _config(self) -> CpuAffinityConfig:
+        return self._context.config.current.cpu_affinity
+
+    def _put_at_start(self) -> None:
+        self._put(self._config)
+        exclusive = self._config.non_rt_process.is_exclusive
+        refuse_if_exclusive(exclusive, self._reasons, f"cpu_affinity.json: {_WHERE}")
+        self._say(self._config)
 
     def check(self, _now_ns: int) -> Finding:
         """DEGRADED while it is not placed as configured."""

@@ -13,6 +13,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHM_DIR = Path("/dev/shm")
+FOLLOWING_LAW = """
+from shared.law import control_law
+
+
+@control_law(command="position", state=1, parameters=0)
+def follow(state, parameters, inputs, command):
+    for i in range(inputs.axes):
+        command[i] = inputs.setpoint[i]
+    return 0
+"""
+"""A control law in Python, `follow`: commands the set-points."""
 
 
 def in_ci() -> bool:

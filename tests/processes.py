@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ BIN = Path(sys.executable).parent
 PATIENCE_S = 30.0
 
 T = TypeVar("T")
+B = TypeVar("B", bound="Beside")
 
 
 def wait_for(look: Callable[[], T | None], what: str, seconds: float = PATIENCE_S) -> T:
@@ -125,6 +127,22 @@ class Running:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+
+class Beside(threading.Thread):
+    """Runs beside the test, as `with Beside()`: `run`, until `ending` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.ending = threading.Event()
+
+    def __enter__(self: B) -> B:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ending.set()
+        self.join()
 
 
 @contextmanager

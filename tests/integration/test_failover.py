@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sqlite3
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -23,7 +22,16 @@ from shared.process_image import Plant
 from shared.segment import Segment
 from tests.integration.test_nonrt_process import ANY_TIMING, SERVING, started_nonrt
 from tests.lab.arm import sweep
-from tests.processes import BIN, Place, Running, run_to_end, started_rt, wait_for, wait_for_state
+from tests.processes import (
+    BIN,
+    Beside,
+    Place,
+    Running,
+    run_to_end,
+    started_rt,
+    wait_for,
+    wait_for_state,
+)
 
 QUICK = {"health_check_interval_ms": 200, "health_check_timeout_ms": 150, "restart_delay_ms": 50}
 
@@ -182,27 +190,18 @@ def test_a_flipped_byte_of_the_header_leads_to_a_new_generation(place: Place, up
     assert "the segment is not valid any more" in log
 
 
-class Arm(threading.Thread):
+class Arm(Beside):
     """A plant whose axes are where they are commanded; what it was told to do, in order."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(daemon=True)
+        super().__init__()
         self._plant = Plant(name, 6, watchdog_s=0.1)
         self.takes: list[ImageTake] = []
-        self._ending = threading.Event()
-
-    def __enter__(self) -> Arm:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self.join()
 
     def run(self) -> None:
         position = np.zeros(6)
         with self._plant as plant:
-            while not self._ending.wait(0.001):
+            while not self.ending.wait(0.001):
                 plant.write(position, np.zeros(6), np.zeros(6))
                 outputs = plant.read()
                 if outputs.take is not ImageTake.HELD and outputs.take not in self.takes[-1:]:

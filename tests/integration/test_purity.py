@@ -7,7 +7,6 @@ import re
 import signal
 import struct
 import subprocess
-import threading
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ from tests.integration.test_nonrt_process import (
 )
 from tests.integration.test_schedule import build as build_entry
 from tests.integration.test_schedule import burner, set_schedule
-from tests.processes import Place, Running, started_rt, wait_for
+from tests.processes import Beside, Place, Running, started_rt, wait_for
 from tests.unit.shared.test_task_blocks import if_, log, move, parallel, repeat, wait
 
 CYCLES = 1_000
@@ -222,25 +221,16 @@ def test_a_cycle_with_everything_in_it(counted: Place) -> None:
         assert segment.rt_status.state == RtState.RUNNING
 
 
-class Commander(threading.Thread):
+class Commander(Beside):
     """Holds the task and lets it go on, again and again."""
 
     def __init__(self, nonrt: NonRt) -> None:
-        super().__init__(daemon=True)
+        super().__init__()
         self._nonrt = nonrt
-        self._ending = threading.Event()
         self.answered = 0
 
-    def __enter__(self) -> Commander:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self.join()
-
     def run(self) -> None:
-        while not self._ending.wait(0.1):
+        while not self.ending.wait(0.1):
             for operation in ("pause", "resume"):
                 answer = self._nonrt.request("POST", f"/api/v1/tasks/work/{operation}")
                 self.answered += answer.status_code < 300

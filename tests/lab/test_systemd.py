@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 from benchmarks.witness import Witness
-from tests.helpers import require_tool
+from tests.helpers import FOLLOWING_LAW, require_tool
 from tests.lab.arm import account, sweep
 from tests.lab.box import Box, require_box
 
@@ -84,18 +84,6 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = 40.0) -> 
             return found
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(0.1)
-
-
-FOLLOW = """
-from shared.law import control_law
-
-
-@control_law(command="position", state=1, parameters=0)
-def follow(state, parameters, inputs, command):
-    for i in range(inputs.axes):
-        command[i] = inputs.setpoint[i]
-    return 0
-"""
 
 
 @pytest.fixture(scope="module")
@@ -593,7 +581,7 @@ def test_a_failed_standby_is_shown_and_reset(up: Box) -> None:
 def test_a_law_that_numba_compiles(box: Box) -> None:
     """Not under MemoryDenyWriteExecute: the units are rendered without it."""
     pytest.importorskip("numba")
-    box.write("/etc/mxrc/follow.py", FOLLOW)
+    box.write("/etc/mxrc/follow.py", FOLLOWING_LAW)
     robot = json.loads(box.run("cat", "/etc/mxrc/robot.json"))
     law = {"type": "numba", "path": "follow.py", "symbol": "follow"}
     try:

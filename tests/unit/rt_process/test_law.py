@@ -9,21 +9,10 @@ import pytest
 
 from rt_process.law import find_law
 from shared.config import Config, ConfigError
-from tests.helpers import ROOT
+from tests.helpers import FOLLOWING_LAW, ROOT
 from tests.unit.config.conftest import Files, copy_files
 
 pytest.importorskip("numba")
-
-LAW = """
-from shared.law import control_law
-
-
-@control_law(command="position", state=1, parameters=0)
-def follow(state, parameters, inputs, command):
-    for i in range(inputs.axes):
-        command[i] = inputs.setpoint[i]
-    return 0
-"""
 
 
 @pytest.fixture
@@ -36,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     folder = tmp_path / "laws"
     folder.mkdir(mode=0o755)
     path = folder / "follow.py"
-    path.write_text(LAW)
+    path.write_text(FOLLOWING_LAW)
     path.chmod(0o644)
     return path
 

@@ -43,6 +43,12 @@ def made(segment: Segment, folder: Path, **limits: Any) -> Recorder:
     return recorder
 
 
+def feed(recorder: Recorder, whole: Any, size: int) -> None:
+    """In batches of so many records."""
+    for at in range(0, len(whole), size):
+        recorder.on_batch(batch(cycle_records=whole[at : at + size]))
+
+
 def run(first: int, count: int, *late: int, **fields: Any) -> Records:
     """Cycles first .. first + count - 1; those in `late` missed their deadline, in the law."""
     rows = []
@@ -84,9 +90,7 @@ def test_cycles_before_and_after_a_late_one(
 
 def test_the_batches_do_not_matter(segment: Segment, folder: Path) -> None:
     recorder = made(segment, folder)
-    whole = run(0, 900, 300, 310)
-    for at in range(0, 900, 7):
-        recorder.on_batch(batch(cycle_records=whole[at : at + 7]))
+    feed(recorder, run(0, 900, 300, 310), 7)
     (head,) = incidents(folder)
     assert head["late_count"] == 2
     (path,) = incident_file.files(folder, "robot")
@@ -188,8 +192,7 @@ def test_a_process_that_was_away_makes_the_same_file(
     """What happened before, in the middle of, and after it was killed; the ring has all of it."""
     whole = run(0, 1500, 300)
     first = made(segment, folder)
-    for at in range(0, killed_at, 50):
-        first.on_batch(batch(cycle_records=whole[at : min(at + 50, killed_at)]))
+    feed(first, whole[:killed_at], 50)
     written = len(incidents(folder))
     second = again(first, segment, folder)
     second.on_batch(batch(cycle_records=whole))
@@ -337,9 +340,7 @@ def test_slots_after_a_long_cycle_are_explained_by_it(
     segment: Segment, folder: Path, size: int
 ) -> None:
     recorder = made(segment, folder)
-    whole = caught_up(0, 900, 300, 350)
-    for at in range(0, 900, size):
-        recorder.on_batch(batch(cycle_records=whole[at : at + size]))
+    feed(recorder, caught_up(0, 900, 300, 350), size)
     (head,) = incidents(folder)
     assert [late["cycle"] for late in head["late"]] == [300, 350]
     assert [late["causes"] for late in head["late"]] == [["worked long"], ["worked long"]]
@@ -352,9 +353,7 @@ def test_slots_after_a_long_cycle_are_no_kind_of_a_storm(
     segment: Segment, folder: Path, size: int
 ) -> None:
     recorder = made(segment, folder)
-    whole = caught_up(0, 2000, 300, 1000)
-    for at in range(0, 2000, size):
-        recorder.on_batch(batch(cycle_records=whole[at : at + size]))
+    feed(recorder, caught_up(0, 2000, 300, 1000), size)
     (head,) = incidents(folder)
     assert head["cycle"] == 300
     assert recorder.folded == 20
