@@ -18,7 +18,6 @@ import sqlite3
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from functools import lru_cache
 from itertools import count as count_from
 from itertools import repeat
@@ -33,6 +32,7 @@ from nonrt_process.logs import ecs
 from shared.clock import Clock
 from shared.log_files import log_files
 from shared.sqlite_store import Schema, SqliteStore, StoreError
+from shared.wall_time import realtime_ns
 
 RETENTION_NS: Final = 24 * 3600 * 10**9
 QUOTA_BYTES: Final = 4 << 30
@@ -42,7 +42,6 @@ MAX_LINE: Final = 1 << 20
 ORDER_SLACK_NS: Final = 60 * 10**9
 LEVEL_WORD, PROCESS_WORD, TASK_WORD, TRACE_WORD = "mxqlvl", "mxqproc", "mxqtask", "mxqtrace"
 _LEVEL_WORDS: Final = {name: f"{LEVEL_WORD}{at}" for at, name in enumerate(ecs.LEVELS)}
-_STAMP_CHARS: Final = len("2026-01-31T10:00:00.000000Z")
 _SEARCHED: Final = (ecs.MESSAGE, ecs.LOGGER, ecs.EVENT_CODE, ecs.ERROR_STACK, ecs.LABELS)
 TEXT_CHARS: Final = 4000
 MAX_RESULTS: Final = 1000
@@ -375,7 +374,7 @@ def _row(line: bytes, process: str) -> tuple[int, str] | None:
     """Time and words of a line; the filters are words, too, which nobody types."""
     try:
         document = orjson.loads(line)
-        time_ns = _time_ns(document[ecs.TIMESTAMP])
+        time_ns = realtime_ns(document[ecs.TIMESTAMP])
         level = _LEVEL_WORDS[document[ecs.LEVEL]]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -386,19 +385,6 @@ def _row(line: bytes, process: str) -> tuple[int, str] | None:
         if isinstance(value, str):
             parts.append(_tag(kind, value))
     return time_ns, " ".join(parts)
-
-
-def _time_ns(stamp: str) -> int:
-    if len(stamp) == _STAMP_CHARS and stamp[19] == "." and stamp[26] == "Z":
-        return _seconds(stamp[:19]) * 10**9 + int(stamp[20:26]) * 1000  # as our lines have it
-    moment = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
-    return int(moment.timestamp()) * 10**9 + moment.microsecond * 1000
-
-
-@lru_cache(64)
-def _seconds(stamp: str) -> int:
-    """Since 1970, of a time in UTC without a zone."""
-    return int(datetime.fromisoformat(stamp).replace(tzinfo=timezone.utc).timestamp())
 
 
 @lru_cache(4096)

@@ -17,6 +17,7 @@ from typing import Final
 
 from shared import log_files
 from shared.clock import Clock
+from shared.wall_time import realtime_ns
 
 _CHUNK: Final = 1 << 16
 _MAX_LINE: Final = 1 << 20
@@ -231,7 +232,6 @@ def _birth_ns(path: Path, now_ns: int) -> int:
         with path.open("rb") as file:
             line = file.readline(4096).decode("utf-8", "replace")
         text = line.split('"@timestamp":"', 1)[1].split('"', 1)[0]
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return int(moment.timestamp() * 1e9)
+        return realtime_ns(text)
     except (OSError, ValueError, IndexError):
         return now_ns

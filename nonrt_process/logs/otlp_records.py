@@ -8,7 +8,6 @@ lines.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -17,6 +16,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 
 from nonrt_process.logs import ecs
+from shared.wall_time import realtime_ns
 
 SEVERITY: Final[Mapping[str, int]] = {
     "trace": 1,
@@ -72,9 +72,8 @@ def request_of(
 
 
 def _record(document: Mapping[str, Any], severity: int, observed_ns: int) -> LogRecord:
-    moment = datetime.fromisoformat(document[ecs.TIMESTAMP].replace("Z", "+00:00"))
     record = LogRecord(
-        time_unix_nano=int(moment.timestamp()) * 10**9 + moment.microsecond * 1000,
+        time_unix_nano=realtime_ns(document[ecs.TIMESTAMP]),
         observed_time_unix_nano=observed_ns,
         severity_number=severity,  # type: ignore[arg-type]
         severity_text=document[ecs.LEVEL],

@@ -52,8 +52,8 @@ def make_router(found_in: index.LogIndex) -> APIRouter:
         began = time.perf_counter()
         query = index.Query(
             q,
-            None if since is None else round(since * 1e9),
-            None if until is None else round(until * 1e9),
+            None if since is None else _line_ns(since),
+            None if until is None else _line_ns(until),
             level,
             task,
             trace,
@@ -67,3 +67,8 @@ def make_router(found_in: index.LogIndex) -> APIRouter:
         return {"took_ms": (time.perf_counter() - began) * 1e3, "logs": found}
 
     return router
+
+
+def _line_ns(seconds: float) -> int:
+    """Lines are stamped to the microsecond; a float is too coarse for what comes after it."""
+    return round(seconds * 1e6) * 1000

@@ -8,13 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final, TextIO
 
 from shared.cli.errors import CommandError
 from shared.cli.output import cell
 from shared.log_files import log_files
+from shared.wall_time import realtime_ns
 
 LEVELS: Final = ("trace", "debug", "info", "warn", "error", "critical")
 PROCESSES: Final = ("rt_process", "non_rt_process")
@@ -36,12 +36,11 @@ def seconds_of(text: str, now: float) -> float:
     if found:
         return max(0.0, now - float(found[1]) * _UNITS[found[2]])
     try:
-        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        return realtime_ns(text) / 1e9
     except ValueError:
         raise CommandError(
             f"time {text!r}: give an age (90s, 15m, 1h, 2d) or a time (2026-01-31T10:00:00Z)"
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def text_of(document: Document) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Optional
 
@@ -13,6 +12,7 @@ import typer
 
 from shared.cli.errors import CommandError, Unavailable
 from shared.cli.options import ConfigDir, Json, instance_name
+from shared.wall_time import realtime_ns
 
 if TYPE_CHECKING:
     from shared.segment import Segment
@@ -130,16 +130,14 @@ def since_ns(segment: Segment, when: str | None) -> int:
         back = float(match[1]) * _UNITS[match[2]]
         return max(0, newest_ns(segment) - round(back * 1e9))
     try:
-        moment = datetime.fromisoformat(when.strip().replace("Z", "+00:00"))
+        moment_ns = realtime_ns(when)
     except ValueError:
         raise CommandError(
             f"--since {when!r}: neither a duration (500ms, 10s, 5m, 2h, 1d) nor a time "
             "(2026-01-31T12:00:00Z)",
             EX_USAGE,
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return _monotonic(segment, round(moment.timestamp() * 1e9))
+    return _monotonic(segment, moment_ns)
 
 
 def newest_ns(segment: Segment) -> int:

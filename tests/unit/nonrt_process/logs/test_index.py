@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -15,8 +15,12 @@ from nonrt_process.interfaces import InvalidSetting
 from nonrt_process.logs import ecs
 from nonrt_process.logs import index as log_index
 from nonrt_process.logs.index import LogIndex, Query, match_expression
+from nonrt_process.logs.router import make_router
 from shared.clock import FakeClock
 from shared.sqlite_store import StoreError
+
+if TYPE_CHECKING:
+    from fastapi.routing import APIRoute
 
 NOW_NS = 1_700_000_000 * 10**9
 
@@ -204,3 +208,19 @@ def test_nothing_that_is_typed_is_a_syntax_error(text: str) -> None:
 def test_words_without_a_letter_are_refused(place: Place) -> None:
     with pytest.raises(InvalidSetting, match="at least one word"):
         place.index.search(Query(text='"" *'))
+
+
+@given(st.integers(NOW_NS // 1000, NOW_NS // 1000 + 2 * 10**14))
+def test_the_time_of_a_line_in_seconds_finds_it(microseconds: int) -> None:
+    """What JSON carries as a float is the microsecond of the line again."""
+    asked: list[Query] = []
+
+    class Index:
+        def search(self, query: Query) -> list[dict[str, Any]]:
+            asked.append(query)
+            return []
+
+    (route,) = make_router(cast("LogIndex", Index())).routes
+    seconds = json.loads(json.dumps(microseconds / 1e6))
+    cast("APIRoute", route).endpoint(since=seconds, until=seconds)
+    assert (asked[0].since_ns, asked[0].until_ns) == (microseconds * 1000, microseconds * 1000)
