@@ -8,7 +8,7 @@
 #include "fixture.h"
 #include "ring_hooked.h"
 
-enum { RACE_READERS = 3, RACE_BATCH = 16 };
+enum { RACE_READERS = 3, RACE_BATCH = 16, RACE_RECORDS = 2000 /* at least */ };
 
 struct race_reader {
     uint64_t seen;
@@ -40,7 +40,8 @@ static void race_write(void *unused)
     struct derived record;
     uint64_t number = 0;
     mxrc_ring_open(&ring, &race_segment, MXRC_REGION_CYCLE_RING);
-    for (uint64_t end = mxrc_now_ns() + race->duration_ns; mxrc_now_ns() < end;) {
+    for (uint64_t end = mxrc_now_ns() + race->duration_ns;
+         number < RACE_RECORDS || mxrc_now_ns() < end;) {
         for (int i = 0; i < 100; i++) {
             derived_make(&record, number);
             number = mxrc_ring_publish(&ring, &record) + 1;

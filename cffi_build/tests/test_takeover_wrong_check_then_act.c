@@ -15,8 +15,10 @@ static void test_stall_without_fence(enum stop_at place)
     arena_begin(2, 0);
     mxrc_store_release32(&plant->spare, 1);
     for (int i = 0; i < TRIES && !poisoned(); i++) {
-        if (!settle("no fence") || !CHECK(stall_and_continue(place)))
+        if (!settle("no fence"))
             break;
+        if (!stall_and_continue(place)) /* taken over before it came there: a busy machine */
+            continue;
         tend_until(poisoned, 1);
     }
     CHECK_SAY(poisoned(), "the stale output was not found");
