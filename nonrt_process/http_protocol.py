@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from nonrt_process.http_limit import READ_OFF_BYTES, READ_OFF_S
 from nonrt_process.problem_document import phrase, problem_response
 
 HEAD_BYTES: Final = 16 * 1024
@@ -37,8 +38,9 @@ class _RefusedError(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Drops a client that takes longer than REQUEST_TIMEOUT_S to send a request or to take its
-    answer; answers a head that is too large, and what is no HTTP, with a problem document.
+    """Drops a client that takes longer than REQUEST_TIMEOUT_S to send a request, or takes nothing of
+    its answer for as long; answers a head that is too large, and what is no HTTP, with a problem
+    document.
 
     max_connections: beyond it those are closed that have been idle, or have not sent their request,
     for the longest time. Beyond twice as many the newest is dropped.
@@ -53,7 +55,14 @@ class BoundedProtocol(HttpToolsProtocol):
     _taken = 0
     _body = 0
     _since = 0.0
-    """When it was made, or its last answer given; of the loop's clock."""
+    """When it was made, its last answer given or its request begun; of the loop's clock."""
+    _untaken_since: float | None = None
+    """Since when the client is known to leave bytes of its answer where they are."""
+    _refused = False
+    """Nothing more is parsed: what still comes is thrown away."""
+    _ended = False
+    """The last answer is written; what is left is to let the client read it."""
+    _thrown_away = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -73,6 +82,11 @@ class BoundedProtocol(HttpToolsProtocol):
     # ---- bytes ---------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            self._thrown_away += len(data)
+            if self._thrown_away > READ_OFF_BYTES:
+                self.transport.abort()
+            return
         self._ahead += data
         self._parse()
 
@@ -92,6 +106,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._head, self._taken, self._body = True, 0, 0
+        self._since = self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -110,13 +125,27 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
-        """What could not be parsed, or was refused while it was. An answer under way is not cut."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            if self.cycle.response_started:
-                self.transport.abort()
-                return
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        """What could not be parsed, or was refused while it was. Whole requests before it are
+        answered first.
+        """
+        self._refused, self._ahead = True, b""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._end()
+        elif self._answering():
+            return  # on_response_complete goes on with it
+        elif cycle.response_started or self.pipeline:
+            self.transport.abort()
+        else:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self._end()
+
+    def _end(self) -> None:
+        """Say why, and close when the client has read it: a connection that is closed with unread
+        bytes in it is reset, and the answer lost.
+        """
+        self._ended = True
         refusal = self._refusal or _RefusedError(400, "this is no HTTP/1.1 request")
         answer = problem_response(
             refusal.status,
@@ -128,7 +157,13 @@ class BoundedProtocol(HttpToolsProtocol):
         lines = [f"HTTP/1.1 {refusal.status} {phrase(refusal.status)}\r\n".encode()]
         lines += [name + b": " + value + b"\r\n" for name, value in answer.raw_headers]
         self.transport.write(b"".join([*lines, b"\r\n", bytes(answer.body)]))
-        self.transport.close()
+        try:
+            self.transport.write_eof()
+        except OSError:  # the client has gone
+            self.transport.abort()
+            return
+        self.flow.resume_reading()
+        self._watch(READ_OFF_S)
 
     def _refuse(self, status: int, detail: str) -> None:
         """Out of the parser: it ends in send_400_response."""
@@ -136,7 +171,7 @@ class BoundedProtocol(HttpToolsProtocol):
         raise self._refusal
 
     def _refuse_unread(self) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._refused:
             return
         what = "head" if self._head else "trailers and the framing of the body"
         self._refusal = _RefusedError(
@@ -148,24 +183,48 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._since = self.loop.time()
         if self.transport.is_closing():
             return
-        self._since = self.loop.time()
         self._watch()
+        if self._refused and not self._answering():
+            self._end()
         self._parse()
 
-    def _watch(self) -> None:
+    def resume_writing(self) -> None:
+        self._untaken_since = None
+        super().resume_writing()
+
+    def _watch(self, seconds: float | None = None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.loop.call_later(REQUEST_TIMEOUT_S, self._check)
+        seconds = REQUEST_TIMEOUT_S if seconds is None else seconds
+        self._timer = self.loop.call_later(seconds, self._check)
 
     def _check(self) -> None:
-        cycle: Any = self.cycle  # None before the first request
-        answering = cycle is not None and not cycle.response_complete and not cycle.more_body
-        if self._idle() or (answering and self.transport.get_write_buffer_size() == 0):
-            self._watch()
+        if self._ended:
+            self.transport.abort()
             return
-        self.transport.abort()
+        now = self.loop.time()
+        if self.transport.get_write_buffer_size() == 0:
+            self._untaken_since = None
+        elif self._untaken_since is None:
+            self._untaken_since = now  # a stream may just have written; the next look decides
+        elif now - self._untaken_since >= REQUEST_TIMEOUT_S:
+            self.transport.abort()
+            return
+        left = self._since + REQUEST_TIMEOUT_S - now
+        if left > 0:
+            self._watch(left)
+        elif self._idle() or self._answering():
+            self._watch()
+        else:
+            self.transport.abort()
+
+    def _answering(self) -> bool:
+        """Whether it is not the client's turn."""
+        cycle: Any = self.cycle  # None before the first request
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
 
     def _idle(self) -> bool:
         """Between two requests; uvicorn ends it after the keep-alive time."""

@@ -291,7 +291,7 @@ def stalled_client_is_dropped(
 
 
 def test_a_client_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert stalled_client_is_dropped(monkeypatch, 0.2, 20)
+    assert stalled_client_is_dropped(monkeypatch, 2.0, 30)
 
 
 def test_without_the_bound_of_the_server_it_would_stay(monkeypatch: pytest.MonkeyPatch) -> None:
