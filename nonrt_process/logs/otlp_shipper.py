@@ -92,6 +92,10 @@ class OtlpShipper:
 
     def start(self) -> None:
         """Begin to deliver: what is logged from the first start on."""
+        for process in self._resources:
+            if process not in self._positions:
+                with suppress(OSError):  # a turn says it
+                    self._next(process)
         self._thread.start()
 
     def stop(self, timeout_s: float = 3.0) -> None:

@@ -72,10 +72,10 @@ class LogsPlugin(Plugin):
 
     def start(self) -> None:
         """Begin to write."""
+        if self._shipper is not None:
+            self._shipper.start()  # first: all that the others write is delivered
         self._process_log.start()
         self._index.start()
-        if self._shipper is not None:
-            self._shipper.start()
 
     def reopen(self) -> None:
         for file in self._files:

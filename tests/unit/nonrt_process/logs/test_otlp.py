@@ -132,6 +132,19 @@ def setup(tmp_path: Path) -> Setup:
     return made
 
 
+def test_all_that_is_written_after_the_start_is_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the thread has its first turn long afterwards."""
+    monkeypatch.setattr(OtlpShipper, "_run", lambda _: None)
+    made = Setup(tmp_path)
+    made.write("before")
+    made.shipper.start()
+    made.write("after")
+    made.shipper.turn()
+    assert made.receiver.messages == ["after"]
+
+
 def test_it_follows_across_rotation_and_restart_and_never_sends_twice(setup: Setup) -> None:
     setup.write("a", "b")
     setup.shipper.turn()
