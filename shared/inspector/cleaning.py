@@ -14,6 +14,7 @@ from typing import Final
 
 from shared.core import ERROR_BYTES, MxrcError, error_buffer, lib, now_ns, to_text
 from shared.enums import SegmentState
+from shared.inspector.guarded import read_guarded
 from shared.inspector.objects import SegmentObject, examine
 from shared.inspector.processes import processes
 from shared.segment import Segment
@@ -85,7 +86,7 @@ def _judged_whole(found: SegmentObject) -> tuple[str, str]:
     """Looks at the Non-RT process too, and at heartbeats: pids of a container mean nothing here."""
     try:
         with Segment.attach(found.instance) as segment:
-            known = processes(segment)
+            known = read_guarded(segment, processes)
     except MxrcError as error:
         return "", str(error)
     for one in known:

@@ -8,11 +8,13 @@ import numpy as np
 
 from shared.core import MxrcError
 from shared.enums import RtState, SegmentState, name_of
+from shared.inspector.guarded import read_guarded
 from shared.inspector.objects import SegmentObject, find_objects
 from shared.inspector.postmortem import deaths, duration
 from shared.inspector.processes import processes
 from shared.inspector.rows import rfc3339
 from shared.segment import Segment
+from shared.segment_errors import SegmentAbsent
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,12 @@ class Listed:
 
 def list_instances() -> list[Listed]:
     """Everything in /dev/shm that is named as a segment, alive or not."""
-    return [listed(found) for found in find_objects()]
+    rows = (listed(found) for found in find_objects())
+    return [row for row in rows if row is not None]
 
 
-def listed(found: SegmentObject) -> Listed:
-    """The row of an object."""
+def listed(found: SegmentObject) -> Listed | None:
+    """The row of an object; None when it is gone meanwhile."""
     common = {
         "instance": found.instance,
         "path": found.path,
@@ -94,7 +97,9 @@ def listed(found: SegmentObject) -> Listed:
         return Listed(state=found.kind, note=text, processes=attached, **common)  # type: ignore[arg-type]
     try:
         with Segment.attach(found.instance) as segment:
-            return _whole(segment, found, common)
+            return read_guarded(segment, lambda whole: _whole(whole, found, common))
+    except SegmentAbsent:
+        return None
     except MxrcError as error:
         state = "building" if header.state == SegmentState.BUILDING.name else "corrupt"
         return Listed(state=state, note=str(error), processes=attached, **common)  # type: ignore[arg-type]
