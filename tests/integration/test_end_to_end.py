@@ -195,9 +195,14 @@ def wait_for_end(nonrt: NonRt, task_id: str) -> dict[str, Any]:
     return wait_for(look, f"the end of {task_id}")
 
 
-def log_documents(place: Place) -> list[dict[str, Any]]:
-    lines = (place.folder / "log" / "rt_process.log").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+def rt_lines(place: Place) -> list[dict[str, Any]]:
+    return log_documents(place.folder / "log" / "rt_process.log")
+
+
+def log_documents(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a log file."""
+    lines = path.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def newest_checkpoint(place: Place) -> CheckpointFile | None:
@@ -286,7 +291,7 @@ def test_a_request_moves_the_arm_and_is_seen_everywhere(place: Place) -> None:
         assert pids[f"POST {TASK}"] == nonrt.pid
 
         def traced() -> list[dict[str, Any]] | None:
-            lines = [line for line in log_documents(place) if line.get("trace.id") == trace_id]
+            lines = [line for line in rt_lines(place) if line.get("trace.id") == trace_id]
             codes = [line["event.code"] for line in lines]
             return lines if "TASK_COMPLETED" in codes else None
 
@@ -371,7 +376,7 @@ def test_a_slow_action_is_named_as_the_bottleneck(place: Place) -> None:
         log = place.folder / "log" / "non_rt_process.log"
 
         def named() -> list[dict[str, Any]] | None:
-            lines = [json.loads(line) for line in log.read_text().splitlines()]
+            lines = log_documents(log)
             # Not "look": where the cycles come late it may pass its threshold too.
             start = "Bottleneck: action.execute sorting/grip takes "
             return [line for line in lines if line["message"].startswith(start)] or None
@@ -428,7 +433,7 @@ def test_each_process_is_killed_once_on_the_way(place: Place) -> None:
                 def all_written() -> bool:
                     written = Counter(
                         line["event.sequence"]
-                        for line in log_documents(place)
+                        for line in rt_lines(place)
                         if line.get("mxrc.generation") == segment.generation
                         and "event.sequence" in line
                     )
@@ -436,7 +441,7 @@ def test_each_process_is_killed_once_on_the_way(place: Place) -> None:
                     return logged_events(segment) <= written.keys()
 
                 wait_for(all_written, "every event of the rings in the log, once")
-                codes = [line.get("event.code") for line in log_documents(place)]
+                codes = [line.get("event.code") for line in rt_lines(place)]
                 assert "RECOVERED_STATE" in codes
                 checkpoint = newest_checkpoint(place)
                 assert checkpoint is not None

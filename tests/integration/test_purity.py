@@ -24,7 +24,6 @@ from tests.integration.test_control_laws import COMPILE_S, EXAMPLES, PID, build,
 from tests.integration.test_failover import Arm
 from tests.integration.test_nonrt_process import (
     ANY_TIMING,
-    PATIENT_RT,
     SERVING,
     NonRt,
     started_nonrt,
@@ -188,10 +187,10 @@ WORK: dict[str, Any] = {
 def test_a_cycle_with_everything_in_it(counted: Place) -> None:
     """Tasks with blocks, data store, events, logs, spans, a schedule entry, commands, a plant."""
     place = counted
-    place.environ |= ANY_TIMING | PATIENT_RT
+    place.environ |= ANY_TIMING
     set_schedule(place, burner(build_entry(place.folder), parameters=[20]))
     path = place.config_dir / "robot.json"
-    image = {"type": "process_image", "name": place.instance, "input_timeout_ms": 5000}
+    image = {"type": "process_image", "name": place.instance, "input_timeout_ms": 10000}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"driver": image}))
     task = place.config_dir / "tasks" / "work.json"
     task.write_text(json.dumps(WORK))

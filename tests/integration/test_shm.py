@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from shared.core import ffi, lib
+from shared.inspector.checks.state import check_state
 from shared.segment import Region, Segment
 from tests.helpers import SHM_DIR, unique_instance
 from tests.processes import (
@@ -283,6 +284,20 @@ class Dead:
     heads: dict[str, int]
 
 
+def stop_between_blocks(rt: Running, segment: Segment) -> None:
+    """One cycle in a thousand is stopped inside the copy of a state block: no CRC then."""
+
+    def stopped() -> bool:
+        rt.signal(signal.SIGSTOP)
+        time.sleep(0.05)
+        if all("died in it" not in found.detail for found in check_state(segment, False)):
+            return True
+        rt.signal(signal.SIGCONT)
+        return False
+
+    wait_for(stopped, "a stop between two blocks")
+
+
 @pytest.fixture(scope="module")
 def dead(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dead]:
     place = Place(unique_instance(), tmp_path_factory.mktemp("dead"))
@@ -290,6 +305,7 @@ def dead(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dead]:
     try:
         with both_running(place) as (rt, nonrt, segment):
             wait_for(lambda: segment.rt_status.cycle > 1500, "cycles")
+            stop_between_blocks(rt, segment)
             kill(rt)
             kill(nonrt)
         regions = {region.name: region for region in segment.regions()}

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,10 @@ def standbys(segment: Segment) -> list[int]:
     return [int(member.pid) for member in members if member.role == Role.STANDBY]
 
 
+def is_primary(segment: Segment, pid: int) -> bool:
+    return bool(segment.rt_status.pid == pid)
+
+
 def changes(segment: Segment) -> list[tuple[int, int]]:
     """(epoch, slots without a PRIMARY before it) of each change of PRIMARY."""
     records: Records = RingReader(segment, RegionId.CYCLE_RING).latest(16000).records
@@ -45,6 +50,7 @@ def changes(segment: Segment) -> list[tuple[int, int]]:
 
 
 def test_the_standby_goes_on_when_the_primary_is_killed(place: Place) -> None:
+    place.environ |= PATIENT
     with started_rt(place) as first:
         segment = wait_for_state(place, first)
         with started_rt(place, name="second") as second:
@@ -86,6 +92,7 @@ def one_cpu(place: Place) -> Iterator[int]:
 def test_on_the_only_cpu_a_standby_stands_by_all_the_same(place: Place, one_cpu: int) -> None:
     """Where there is another one it is never on the CPU of the PRIMARY; see the test before."""
     cpu = one_cpu
+    place.environ |= PATIENT
     tasks = f"/sys/fs/cgroup/cpuset/{place.instance}/tasks"
     alone = ("sh", "-c", f'echo $$ > {tasks}; exec "$@"', "sh")
     with started_rt(place, prefix=alone) as first:
@@ -101,6 +108,7 @@ def test_on_the_only_cpu_a_standby_stands_by_all_the_same(place: Place, one_cpu:
 
 
 def test_a_stopped_primary_is_fenced_off_and_killed(place: Place) -> None:
+    set_stall_timeout(place, 1000)
     with started_rt(place) as first:
         segment = wait_for_state(place, first)
         with started_rt(place, name="second") as second:
@@ -112,6 +120,7 @@ def test_a_stopped_primary_is_fenced_off_and_killed(place: Place) -> None:
 
 
 def test_a_standby_stops_alone(place: Place) -> None:
+    place.environ |= PATIENT
     with started_rt(place) as first:
         segment = wait_for_state(place, first)
         with started_rt(place, name="second") as second:
@@ -141,6 +150,9 @@ def test_up_with_a_standby_hands_over_and_stops_all(place: Place) -> None:
             wait_for(lambda: len(standbys(segment)) == 1, "a standby")
             target = standbys(segment)[0]
             done = run_to_end(place, "mxrc", "failover", "--to", str(target), "--json")
+            if "it may still do so" in done.stderr:  # a busy machine
+                wait_for(partial(is_primary, segment, target), "the hand-over")
+                continue
             assert done.returncode == 0, done.stderr
             answer = json.loads(done.stdout)
             assert answer["pid"] == target

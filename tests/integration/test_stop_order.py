@@ -13,7 +13,6 @@ from shared.metrics_def import counter_index
 from shared.segment import Segment
 from tests.integration.test_nonrt_process import (
     ANY_TIMING,
-    PATIENT_RT,
     SERVING,
     NonRt,
     started_nonrt,
@@ -67,7 +66,7 @@ def busy(nonrt: NonRt) -> None:
 
 
 def test_nothing_begins_by_itself(place: Place) -> None:
-    place.environ |= ANY_TIMING | PATIENT_RT
+    place.environ |= ANY_TIMING
     path = place.config_dir / "tasks" / "holds.json"
     path.write_text(json.dumps(HOLDS))
     path.chmod(0o640)

@@ -12,7 +12,6 @@ import pytest
 from tests.helpers import unique_instance
 from tests.integration.test_nonrt_process import (
     ANY_TIMING,
-    PATIENT_RT,
     SERVING,
     NonRt,
     started_nonrt,
@@ -67,7 +66,7 @@ SWINGS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def nonrt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NonRt]:
     place = Place(unique_instance(), tmp_path_factory.mktemp("blocks"))
-    place.environ |= ANY_TIMING | PATIENT_RT
+    place.environ |= ANY_TIMING
     for name, content in (("gives_up", GIVES_UP), ("swings", SWINGS)):
         path = place.config_dir / "tasks" / f"{name}.json"
         path.write_text(json.dumps(content))

@@ -21,7 +21,6 @@ from tests.helpers import ROOT, skip_or_fail, unique_instance
 from tests.integration.test_control_laws import build, refusal
 from tests.integration.test_nonrt_process import (
     ANY_TIMING,
-    PATIENT_RT,
     SERVING,
     NonRt,
     started_nonrt,
@@ -90,7 +89,7 @@ def configure(place: Place) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     made = Place(unique_instance(), tmp_path_factory.mktemp("laws"))
-    made.environ |= ANY_TIMING | PATIENT_RT
+    made.environ |= ANY_TIMING
     configure(made)
     for content in TASKS:
         path = made.config_dir / "tasks" / f"{content['id']}.json"
@@ -204,7 +203,7 @@ def test_one_in_python(instance: str, tmp_path: Path) -> None:
     if importlib.util.find_spec("numba") is None:
         skip_or_fail("numba is missing", "python3-numba")
     place = Place(instance, tmp_path)
-    place.environ |= ANY_TIMING | PATIENT_RT
+    place.environ |= ANY_TIMING
     (place.config_dir / "nod.py").write_text(NOD)
     path = place.config_dir / "robot.json"
     robot = json.loads(path.read_text())

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from shared.cli.monitor import Monitor, Sample
+from tests.integration.test_nonrt_process import ANY_TIMING
 from tests.processes import BIN, PATIENCE_S, Place, Running, run_to_end, wait_for
 
 
@@ -39,12 +40,7 @@ def started_up(place: Place, *arguments: str) -> Iterator[Running]:
 
 @pytest.fixture(autouse=True)
 def any_timing(place: Place) -> None:
-    """A shared machine misses deadlines and heartbeats, and not because of what is tested here."""
-    place.environ |= {
-        "MXRC_FAILOVER_POLICY__RT_PROCESS__DEGRADED_MISS_RATE": "1.0",
-        "MXRC_FAILOVER_POLICY__RT_PROCESS__UNHEALTHY_MISS_RATE": "1.0",
-        "MXRC_RT_SCHEDULE__SAFE_MODE_RESUME": "automatic",
-    }
+    place.environ |= ANY_TIMING
 
 
 def sample_of(place: Place) -> Sample | None:

@@ -84,7 +84,8 @@ def test_installed_resources_come_first(tmp_path: Path, monkeypatch: pytest.Monk
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     """The wheel, made of a copy of the tree without the extension (`make dist` makes all of it)."""
     source = tmp_path_factory.mktemp("tree") / "mxrc"
-    left_out = (".git", ".venv", "build", "dist", "var", "*.so", "*.egg-info", "__pycache__")
+    made = ("build", "dist", "var", "*.so", "*.egg-info", "__pycache__", "*_cache", ".hypothesis")
+    left_out = (".git", ".venv", *made)
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*left_out))
     target = tmp_path_factory.mktemp("wheel")
     subprocess.run(

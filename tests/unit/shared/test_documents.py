@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared import documents
 from shared.documents import (
     MEMBER_BYTES,
     DocumentTooLarge,
@@ -71,8 +72,11 @@ def test_admin_requests_are_numbered_and_answered(rt: Segment, nonrt: Segment) -
     assert write_admin_request(nonrt, {"operation": "reload"}) == number + 1
 
 
-def test_a_request_waits_until_the_one_before_is_read(rt: Segment, nonrt: Segment) -> None:
+def test_a_request_waits_until_the_one_before_is_read(
+    rt: Segment, nonrt: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All of a few that are asked at once are answered, one after the other."""
+    monkeypatch.setattr(documents, "_ADMIN_TAKEN_S", 60.0)
     rt.lease.owner = (1 << 16) | (rt.member + 1)
     done = threading.Event()
     seen: list[Any] = []

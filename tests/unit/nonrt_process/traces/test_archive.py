@@ -193,5 +193,6 @@ def test_a_disk_that_stands_still_costs_a_bounded_number_of_spans(
     archive.store.write(lambda _: None)
     assert len(archive.find()) == 10
     archive.add([finished(99, 1, 0, 10)])
+    archive.store.write(lambda _: None)  # behind it
     assert len(archive.find()) == 11
     assert archive.dropped == 5
