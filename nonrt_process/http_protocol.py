@@ -38,8 +38,8 @@ class _RefusedError(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Drops a client that takes longer than REQUEST_TIMEOUT_S to send a request, or takes nothing of
-    its answer for as long; answers a head that is too large, and what is no HTTP, with a problem
+    """Drops a client that takes longer than REQUEST_TIMEOUT_S to send a request, or takes nothing
+    of its answer for as long; answers a head that is too large, and what is no HTTP, with a problem
     document.
 
     max_connections: beyond it those are closed that have been idle, or have not sent their request,
