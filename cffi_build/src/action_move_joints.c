@@ -92,6 +92,19 @@ static double jerk_seconds(const struct mxrc_action *action, double seconds)
     return seconds;
 }
 
+/* Via points that this plan has passed. What is saved counts where the plan is gone: one with the limits of a restarted process would be
+ * at another place at that time. */
+static uint8_t passed(const struct mxrc_action *action)
+{
+    const struct mxrc_exec *exec = action->exec;
+    const struct mxrc_strand *strand = action->strand;
+    const struct mxrc_path *path = path_of(action);
+    if (path->points == 0)
+        return strand->edge;
+    return (uint8_t)mxrc_path_passed(path, action->op->axes, (double)strand->motion_ns * 1e-9,
+                                     exec->config.axis, exec->axis);
+}
+
 static uint32_t begin(struct mxrc_action *action)
 {
     struct mxrc_exec *exec = action->exec;
@@ -104,9 +117,8 @@ static uint32_t begin(struct mxrc_action *action)
     if (strand->phase >= HELD) {
         wanted_ns = strand->motion_duration_ns - strand->motion_ns;
         if (is_path(op))
-            strand->via += (uint8_t)mxrc_path_passed(planned(action), op->axes,
-                                                     (double)strand->motion_ns * 1e-9,
-                                                     exec->config.axis, exec->axis);
+            strand->via += passed(action);
+        strand->edge = 0;
     }
     double seconds = (double)wanted_ns * 1e-9;
     for (uint32_t i = 0; i < exec->config.axis_count; i++)
@@ -134,8 +146,10 @@ static uint32_t step(struct mxrc_action *action)
     if (strand->motion_ns > strand->motion_duration_ns)
         strand->motion_ns = strand->motion_duration_ns;
     double t = (double)strand->motion_ns * 1e-9;
-    if (is_path(op))
+    if (is_path(op)) {
         mxrc_path_at(planned(action), op->axes, t, exec->axis);
+        strand->edge = passed(action);
+    }
     for (uint32_t i = 0; i < exec->config.axis_count && !is_path(op); i++)
         if (op->axes & (1u << i))
             mxrc_jerk_at(exec->axis[i].motion_start, op->args[i], t,

@@ -40,7 +40,7 @@ static void go_to(struct mxrc_axis_state *axis, double target,
 {
     double velocity =
         mxrc_approach(target - axis->setpoint, 0, axis->setpoint_velocity, limits, dt);
-    move_setpoint(axis, velocity, dt);
+    mxrc_axes_steer(axis, limits, velocity, dt);
     if (fabs(target - axis->setpoint) < TOLERANCE * limits->velocity_max * dt) {
         axis->setpoint = target;
         axis->setpoint_velocity = 0;
@@ -132,21 +132,29 @@ int mxrc_axis_moved(const struct mxrc_axis_config *limits, double measured, doub
 
 void mxrc_axes_interrupted(struct mxrc_exec *exec, int measured)
 {
-    int effort = exec->law->command == MXRC_LAW_EFFORT && !mxrc_state_is_safe(exec->state);
-    int settled = exec->now.elapsed_ns > SETTLED_NS;
+    /* What was in force in the gap; of a successor's first slot: what its state says. */
+    uint32_t kind = exec->outputs.command_kind;
+    int effort = kind ? kind == MXRC_LAW_EFFORT
+                      : exec->law->command == MXRC_LAW_EFFORT && !mxrc_state_is_safe(exec->state);
+    int settled = exec->now.gap_ns > SETTLED_NS;
     for (uint32_t i = 0; i < exec->config.axis_count; i++) {
         struct mxrc_axis_state *axis = &exec->axis[i];
         const struct mxrc_axis_config *limits = &exec->config.axis[i];
         double is = exec->inputs.position[i], velocity = 0;
         if (i < exec->unseen.axes)
             axis->command = exec->unseen.command[i];
+        int moved = measured && mxrc_axis_moved(limits, is, axis->command);
         if (measured && effort) {
-            axis->command = is;
+            axis->command = exec->safe_hold[i] = is;
+            /* The law has held it: were its set-point moved to where the load has it, it would sag with each gap. */
+            if (!moved && axis->setpoint_velocity == 0 && !mxrc_state_is_safe(exec->state))
+                continue;
             velocity =
                 fmin(fmax(exec->inputs.velocity[i], -limits->velocity_max), limits->velocity_max);
-        } else if (measured && settled && mxrc_axis_moved(limits, is, axis->command)) {
+        } else if (moved && settled) {
             mxrc_log(exec, MXRC_EV_AXIS_MOVED, NULL, i, is, axis->command);
             axis->command = exec->safe_hold[i] = is;
+            exec->law_engaged = 0;
         }
         axis->setpoint = axis->command;
         axis->setpoint_velocity = velocity;
@@ -159,6 +167,7 @@ void mxrc_axes_interrupted(struct mxrc_exec *exec, int measured)
 void mxrc_axes_found(struct mxrc_exec *exec)
 {
     exec->unseen.axes = 0;
+    exec->law_engaged = 0;
     for (uint32_t i = 0; i < exec->config.axis_count; i++)
         exec->axis[i].command = exec->safe_hold[i] = exec->inputs.position[i];
     mxrc_axes_interrupted(exec, 1);

@@ -99,9 +99,12 @@ static int image_committed(void *instance, uint64_t *cycle, struct mxrc_driver_o
     return 0;
 }
 
-/* Too old, or of a clock that is not CLOCK_MONOTONIC: such a stamp would never grow old. */
+/* Too old, or of a clock that is not CLOCK_MONOTONIC: such a stamp would never grow old. A thread that was held up since it looked at
+ * the clock looks again. */
 static int is_stale(uint64_t stamp_ns, uint64_t now_ns, uint64_t timeout_ns)
 {
+    if (stamp_ns > now_ns && mxrc_now_ns() > now_ns)
+        now_ns = mxrc_now_ns();
     return stamp_ns > now_ns ? stamp_ns - now_ns > timeout_ns : now_ns - stamp_ns > timeout_ns;
 }
 

@@ -41,13 +41,14 @@ static int read_inputs(struct mxrc_exec *exec)
     return code;
 }
 
-/* Where the axes are after a time in which nobody told them anything. */
+/* Where the axes are after a time in which nobody told them anything: time by the clock and not by the grid, on which a thread
+ * that wakes late has lost nothing yet. */
 static void look_after_a_gap(struct mxrc_exec *exec, int measured)
 {
-    if (exec->now.elapsed_ns > (BRIDGED_SLOTS + 1) * exec->config.period_ns &&
-        exec->now.elapsed_ns > BRIDGED_NS) {
+    uint64_t gap_ns = exec->now.gap_ns;
+    if (gap_ns > (BRIDGED_SLOTS + 1) * exec->config.period_ns && gap_ns > BRIDGED_NS) {
         mxrc_axes_interrupted(exec, measured);
-        mxrc_log(exec, MXRC_EV_MOTION_INTERRUPTED, NULL, (double)exec->now.elapsed_ns * 1e-6,
+        mxrc_log(exec, MXRC_EV_MOTION_INTERRUPTED, NULL, (double)gap_ns * 1e-6,
                  (double)exec->now.skipped);
     }
     if (measured && exec->stopped_before && exec->now.flags & MXRC_CYCLE_FIRST)
@@ -125,7 +126,8 @@ int mxrc_exec_cycle(struct mxrc_exec *exec)
         return result;
     }
     exec->now.wake_ns = mxrc_exec_now(exec);
-    exec->now.mark_ns = exec->now.wake_ns;
+    exec->now.gap_ns = exec->last_wake_ns ? exec->now.wake_ns - exec->last_wake_ns : 0;
+    exec->last_wake_ns = exec->now.mark_ns = exec->now.wake_ns;
     exec->now.longest_ns = exec->now.longest_entry = 0;
     exec->now.driven = 0;
     mxrc_phase(exec, MXRC_AT_WAKE);
@@ -195,6 +197,8 @@ static int recover(struct mxrc_exec *exec, int owner_died)
     int lane = mxrc_ring_recover(&exec->at.lane);
     int restored = exec->config.ignore_state ? 0 : mxrc_state_block_restore(exec);
     exec->recovery = restored > 0;
+    exec->last_wake_ns = restored > 0 ? exec->block.time_ns : 0;
+    exec->outputs.command_kind = 0; /* of this process; should it have been PRIMARY before */
     if (restored > 0)
         mxrc_axes_unseen(exec);
     if (restored <= 0)

@@ -62,6 +62,7 @@ struct mxrc_cycle {
     uint64_t end_ns;
     uint64_t
         elapsed_ns; /* of the grid since the last slot that ran: one period, more after skipped slots */
+    uint64_t gap_ns; /* by the clock, since the wake-up of that slot, whoever ran it; 0: none did */
     uint32_t slot;
     uint32_t skipped;
     uint32_t flags;
@@ -188,6 +189,7 @@ struct mxrc_exec {
 
     /* motion */
     struct mxrc_cycle now;
+    uint64_t last_wake_ns; /* of the slot before this one; 0: there was none */
     struct mxrc_driver_inputs inputs;
     struct mxrc_driver_outputs outputs;
     struct mxrc_axis_state axis[MXRC_AXES];

@@ -30,11 +30,12 @@ static double law_seconds(const struct mxrc_exec *exec)
     return (double)exec->law_cycles * mxrc_cycle_seconds(exec);
 }
 
-/* In its slots, at once where it has made nothing yet, and in the first slot after skipped ones: no output grows older than its period. */
+/* In its slots, at once where it has made nothing yet, and in the first slot after skipped or lost ones: no output grows older than
+ * its period. */
 static int law_due(const struct mxrc_exec *exec)
 {
     return exec->law_cycles == 1 || !exec->law_engaged || exec->now.skipped ||
-           exec->now.flags & MXRC_CYCLE_FIRST ||
+           exec->now.gap_ns >= 2 * exec->config.period_ns || exec->now.flags & MXRC_CYCLE_FIRST ||
            exec->now.cycle % exec->law_cycles == exec->law_phase;
 }
 

@@ -6,9 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
-
-#include "mxrc/core.h"
 
 #include "error.h"
 #include "process_image.h"
@@ -150,7 +149,10 @@ static int begin_plant(struct mxrc_image *image, char *error, size_t error_bytes
         mxrc_store_release(&header->magic, MXRC_IMAGE_MAGIC);
         lock_byte(image->descriptor, F_OFD_SETLK, F_UNLCK, EXECUTIVE_BYTE);
     }
-    uint64_t before = mxrc_load_relaxed(&header->incarnation), now = mxrc_now_ns();
+    struct timespec clock;
+    clock_gettime(CLOCK_MONOTONIC, &clock);
+    uint64_t before = mxrc_load_relaxed(&header->incarnation);
+    uint64_t now = (uint64_t)clock.tv_sec * 1000000000 + (uint64_t)clock.tv_nsec;
     image->incarnation = now > before ? now : before + 1;
     mxrc_store_release(&header->incarnation, image->incarnation);
     /* What was committed to the plant before is not for this one. */

@@ -22,6 +22,7 @@ static uint32_t executive_save(const struct mxrc_exec *exec, void *out)
         .span_counter = exec->span_counter,
         .span_seed = exec->span_seed,
         .limits_crc = exec->limits_crc,
+        .driver_failed = exec->driver_failed,
     };
     memcpy(out, &state, sizeof state);
     return sizeof state;
@@ -48,6 +49,7 @@ static void executive_restore(struct mxrc_exec *exec, const void *saved, uint32_
     exec->command_tail =
         exec->stopped_before ? mxrc_load_acquire(&exec->at.commands->head) : state->command_tail;
     exec->limits_changed = state->limits_crc != exec->limits_crc;
+    exec->driver_failed = state->driver_failed;
     exec->state_since_ns = state->state_since_ns;
     exec->span_counter = state->span_counter;
     exec->span_seed = state->span_seed;

@@ -73,7 +73,7 @@ static void law_restore(struct mxrc_exec *exec, const void *saved, uint32_t byte
 {
     memcpy(exec->law_state, (const uint8_t *)saved + sizeof(struct owner),
            bytes - sizeof(struct owner));
-    exec->law_engaged = !mxrc_state_is_safe(exec->state);
+    exec->law_engaged = !exec->stopped_before && !mxrc_state_is_safe(exec->state);
 }
 
 const struct mxrc_section mxrc_section_law = {

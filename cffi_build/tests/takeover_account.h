@@ -6,14 +6,15 @@
 
 /* Each commit against the one before: a slot without one is a slot in which the arm holds, and motion goes on from there as if it had
  * not been. What a PRIMARY committed and did not live to write down its successor commits once more, and so does the one after it,
- * should that one die as early: the arm stands from the first of these. More than 10 ms after the last commit that was written down,
- * which is one that the same process went on from, the arm has stopped: motion goes on from rest, from where it stands. */
+ * should that one die as early: the arm stands from the first of these. A cycle that wakes up more than 10 ms after that of the last
+ * commit that was written down, which is one that the same process went on from, finds the arm stopped: motion goes on from rest, from
+ * where it stands. */
 static int quiet_motion; /* kinks are what is looked for */
 
 static void look_at_motion(uint32_t *jumps, uint32_t *kinks, uint32_t *rests)
 {
     const struct commit *before = NULL;
-    uint64_t count = plant->commits < JOURNAL ? plant->commits : JOURNAL, written = 0;
+    uint64_t count = plant->commits < JOURNAL ? plant->commits : JOURNAL, written_ns = 0;
     double velocity = 0, step = ACCELERATION_MAX * 1e-3 * (1 + 1e-3);
     *jumps = *kinks = *rests = 0;
     for (uint64_t i = 0; i < count; i++) {
@@ -22,15 +23,15 @@ static void look_at_motion(uint32_t *jumps, uint32_t *kinks, uint32_t *rests)
             continue;
         before = b;
         if (!a) {
-            written = b->cycle;
+            written_ns = b->wake_ns;
             continue;
         }
         double now = (b->command - a->command) / 1e-3;
         int again = a->epoch != b->epoch && now == 0;
         if (!again)
-            written = a->cycle;
+            written_ns = a->wake_ns;
         *jumps += fabs(now) > VELOCITY_MAX * (1 + 1e-5);
-        if (b->cycle - written > 10) {
+        if (b->wake_ns - written_ns > 10000000) {
             *rests += fabs(velocity) > step;
             velocity = 0;
         }
@@ -39,9 +40,9 @@ static void look_at_motion(uint32_t *jumps, uint32_t *kinks, uint32_t *rests)
         if (fabs(now - velocity) > step) {
             if (!quiet_motion)
                 printf("kink: cycles %" PRIu64 " %" PRIu64 ", %" PRIu64
-                       " after what was written down, epochs %u %u, command %.9g -> %.9g, velocity "
-                       "before %.6g\n",
-                       a->cycle, b->cycle, b->cycle - written, (unsigned)a->epoch,
+                       " us after what was written down, epochs %u %u, command %.9g -> %.9g, "
+                       "velocity before %.6g\n",
+                       a->cycle, b->cycle, (b->wake_ns - written_ns) / 1000, (unsigned)a->epoch,
                        (unsigned)b->epoch, a->command, b->command, velocity);
             ++*kinks;
         }

@@ -65,6 +65,7 @@ enum commit_fate { COMMIT_OPEN = 0, COMMIT_MADE, COMMIT_REFUSED };
 struct commit {
     uint64_t epoch;
     uint64_t cycle;
+    uint64_t wake_ns; /* of that cycle */
     double command;
     uint32_t fate;
     uint32_t reserved;
@@ -150,6 +151,15 @@ static void settle_journal(uint64_t place)
     }
 }
 
+static uint64_t own_wake_ns;
+
+static int plant_read(void *instance, void *state, uint64_t time_ns,
+                      struct mxrc_driver_inputs *inputs)
+{
+    own_wake_ns = time_ns;
+    return hooked_process_image.read(instance, state, time_ns, inputs);
+}
+
 static int plant_commit(void *instance, void *state, uint64_t epoch, uint64_t cycle,
                         const struct mxrc_driver_outputs *outputs)
 {
@@ -165,8 +175,8 @@ static int plant_commit(void *instance, void *state, uint64_t epoch, uint64_t cy
         settle_journal(place < JOURNAL ? place : JOURNAL);
     own_epoch = epoch;
     if (place < JOURNAL)
-        plant->journal[place] =
-            (struct commit){.epoch = epoch, .cycle = cycle, .command = outputs->command[0]};
+        plant->journal[place] = (struct commit){
+            .epoch = epoch, .cycle = cycle, .wake_ns = own_wake_ns, .command = outputs->command[0]};
     int result = hooked_process_image.commit(instance, state, epoch, cycle, &marked);
     if (own_stopped)
         rest(1000000); /* the plant looks before the successor acts */
@@ -243,6 +253,7 @@ static int rt_main(void)
         if (!own_exec)
             return 3;
         plant_driver = hooked_process_image;
+        plant_driver.read = plant_read;
         plant_driver.commit = plant_commit;
         plant_driver.safe = plant_safe;
         if (plant->forgetful)

@@ -9,6 +9,7 @@ struct pid {
 };
 
 static double push; /* not 0: asked for on all axes */
+static double load; /* added to what the law asks for */
 static int resets;
 
 static int pid_init(void *state, const double *gains, uint32_t axes, double dt)
@@ -25,7 +26,7 @@ static int pid_step(void *state, const double *gains, const struct mxrc_law_inpu
         double error = input->setpoint[i] - input->position[i];
         self->integral[i] += gains[1] * error * input->dt;
         command[i] = gains[0] * error + self->integral[i] +
-                     gains[2] * (input->setpoint_velocity[i] - input->velocity[i]);
+                     gains[2] * (input->setpoint_velocity[i] - input->velocity[i]) + load;
         if (push != 0)
             command[i] = push;
     }
@@ -65,7 +66,7 @@ static void configure(void)
     config.law_parameters[0] = 400;
     config.law_parameters[1] = 200;
     config.law_parameters[2] = 40;
-    push = 0;
+    push = load = 0;
     resets = 0;
 }
 
@@ -127,17 +128,22 @@ static void test_state_survives(void)
     exec_done(exec);
 }
 
-/* The last effort goes on acting while no cycle runs: motion goes on from where the arm has come to, not from where it was. */
-static void test_after_a_stall(void)
+/* The last effort goes on acting while no cycle runs: motion goes on from where the arm has come to, not from where it was. asleep: the
+ * thread wakes late, else it works long. */
+static void test_after_a_stall(int asleep)
 {
     configure();
     struct mxrc_exec *exec = exec_begun();
     send_move(1.5);
     exec_run(exec, 500);
     CHECK(exec->inputs.velocity[0] > 1);
-    fake.work_ns = 50 * PERIOD;
-    exec_run(exec, 1);
-    fake.work_ns = 0;
+    if (asleep) {
+        fake.now_ns = exec->now.scheduled_ns + 50 * PERIOD;
+    } else {
+        fake.work_ns = 50 * PERIOD;
+        exec_run(exec, 1);
+        fake.work_ns = 0;
+    }
     exec_run(exec, 1);
     CHECK_SAY(fabs(exec->axis[0].setpoint - exec->inputs.position[0]) < 3e-3, "%g from where it is",
               exec->axis[0].setpoint - exec->inputs.position[0]);
@@ -151,6 +157,78 @@ static void test_after_a_stall(void)
     CHECK_SAY(back < 1e-9, "the set-point goes back by %g", back);
     CHECK(fabs(exec->inputs.position[0] - 1.5) < 0.01);
     CHECK_EQUAL(resets, 1);
+    exec_done(exec);
+}
+
+/* A law that holds against a load stands beside its set-point: the set-point stays, however often the machine stands still. */
+static void test_stalls_at_rest(void)
+{
+    for (uint32_t policy = MXRC_OVERRUN_SKIP; policy <= MXRC_OVERRUN_REBASE; policy++) {
+        configure();
+        config.law_parameters[1] = 0;
+        config.overrun_policy = policy;
+        load = -20;
+        struct mxrc_exec *exec = exec_begun();
+        exec_run(exec, 3000);
+        double setpoint = exec->axis[0].setpoint, position = exec->inputs.position[0];
+        CHECK_SAY(position < setpoint - 0.04, "at %g", position);
+        for (int i = 0; i < 100; i++) {
+            fake.work_ns = 15 * PERIOD;
+            exec_run(exec, 1);
+            fake.work_ns = 0;
+            exec_run(exec, 100);
+        }
+        CHECK(exec->axis[0].setpoint == setpoint);
+        CHECK_SAY(fabs(exec->inputs.position[0] - position) < 1e-3, "policy %u: %g, was %g", policy,
+                  exec->inputs.position[0], position);
+        exec_done(exec);
+    }
+}
+
+/* Policy safe: the stop begins where the arm is, and as fast as it is. */
+static void test_stall_with_policy_safe(void)
+{
+    configure();
+    config.overrun_policy = MXRC_OVERRUN_SAFE;
+    struct mxrc_exec *exec = exec_begun();
+    send_move(1.5);
+    exec_run(exec, 500);
+    fake.work_ns = 50 * PERIOD;
+    exec_run(exec, 1);
+    fake.work_ns = 0;
+    double slowest = 9;
+    for (int i = 0; i < 1000; i++) {
+        exec_run(exec, 1);
+        if (i == 0)
+            CHECK_SAY(fabs(exec->outputs.command[0] - exec->inputs.position[0]) < 5e-3,
+                      "%g from where it is", exec->outputs.command[0] - exec->inputs.position[0]);
+        slowest = fmin(slowest, exec->inputs.velocity[0]);
+    }
+    CHECK_EQUAL(rt_status()->safe_cause, MXRC_SAFE_OVERRUN);
+    CHECK_EQUAL(exec->outputs.command_kind, MXRC_LAW_POSITION);
+    CHECK_SAY(slowest > -1e-3, "backwards at %g rad/s", slowest);
+    exec_done(exec);
+}
+
+/* What a law has gathered before a STOP is not for the machine that is started after it. */
+static void test_reset_after_a_stop(void)
+{
+    configure();
+    struct mxrc_exec *exec = exec_begun();
+    load = -20;
+    exec_run(exec, 3000);
+    CHECK(((const struct pid *)(const void *)exec->law_state)->integral[0] > 10);
+    send_event(MXRC_RT_STOP);
+    CHECK_EQUAL(exec_run(exec, 5000), 1);
+    exec_done(exec);
+    load = 0;
+    fake.now_ns += 60000 * PERIOD;
+    int before = resets;
+    exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+    exec_run(exec, 1);
+    CHECK_EQUAL(resets, before + 1);
+    CHECK_SAY(fabs(exec->outputs.command[0]) < 1, "begins with %g N m", exec->outputs.command[0]);
     exec_done(exec);
 }
 
@@ -290,13 +368,31 @@ static void test_slower(void)
     CHECK_EQUAL(self->steps, before + 1);
     push = 0;
     exec_done(exec);
+    /* So it does where the grid is moved instead. */
+    config.overrun_policy = MXRC_OVERRUN_REBASE;
+    exec = exec_begun();
+    self = (const void *)exec->law_state;
+    exec_run(exec, 10);
+    while (exec->now.cycle % 4 != 2)
+        exec_run(exec, 1);
+    fake.work_ns = 100 * PERIOD;
+    exec_run(exec, 1);
+    fake.work_ns = 0;
+    before = self->steps;
+    exec_run(exec, 1);
+    CHECK_EQUAL(self->steps, before + 1);
+    exec_done(exec);
 }
 
 int main(void)
 {
     test_follows();
     test_state_survives();
-    test_after_a_stall();
+    test_after_a_stall(0);
+    test_after_a_stall(1);
+    test_stalls_at_rest();
+    test_stall_with_policy_safe();
+    test_reset_after_a_stop();
     test_bounds();
     test_failure();
     test_stops_in_order();

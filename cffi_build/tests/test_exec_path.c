@@ -186,6 +186,76 @@ static void test_take_over_with_other_limits(void)
     }
 }
 
+/* The same along via points, in motion and held: those that were passed are not gone to again. */
+static void test_take_over_at_via_points_with_other_limits(void)
+{
+    for (uint32_t profile = 0; profile < 2; profile++)
+        for (int held = 0; held < 2; held++)
+            for (double fast = 0.25; fast <= 8; fast *= 32) {
+                struct mxrc_exec *exec = running();
+                double from = exec->axis[0].command, other = exec->axis[1].command;
+                double points[][2] = {
+                    {from + 0.5, other}, {from + 1, other}, {from + 1.5, other}, {from + 2, other}};
+                path(profile, 3, points);
+                send_start(1, 0);
+                while (exec->axis[0].command < from + 1.1)
+                    exec_run(exec, 1);
+                if (held) {
+                    send_execution(MXRC_COMMAND_TASK_PAUSE, 1);
+                    exec_run(exec, 500);
+                }
+                exec_done(exec);
+                for (uint32_t i = 0; i < AXES; i++)
+                    config.axis[i].velocity_max = fast;
+                exec = exec_made();
+                CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+                if (held)
+                    send_execution(MXRC_COMMAND_TASK_RESUME, 1);
+                double back = 0;
+                for (int i = 0; i < 12000 && exec->active_tasks > 0; i++) {
+                    double before = exec->axis[0].setpoint;
+                    exec_run(exec, 1);
+                    back = fmax(back, before - exec->axis[0].setpoint);
+                }
+                CHECK_SAY(back < 1e-9, "profile %u, held %d, %g rad/s: %g back in a cycle", profile,
+                          held, fast, back);
+                CHECK_EQUAL(exec->active_tasks, 0);
+                exec_done(exec);
+                exec_config_default();
+            }
+}
+
+/* Policy catch_up, more than 10 ms late: the arm has stopped, and the slots that are run back to back are the first ones of a motion from
+ * rest. */
+static void test_catch_up_goes_on_from_rest(void)
+{
+    for (uint32_t late = 11; late <= 25; late++)
+        for (int asleep = 0; asleep < 2; asleep++) {
+            config.overrun_policy = MXRC_OVERRUN_CATCH_UP;
+            struct mxrc_exec *exec = running();
+            double far[][2] = {{exec->axis[0].command + 2, exec->axis[1].command}};
+            path(MXRC_PROFILE_TRAPEZOIDAL, 0, far);
+            send_start(1, 0);
+            while (exec->axis[0].command_velocity < 1.7)
+                exec_run(exec, 1);
+            if (asleep) {
+                fake.now_ns = exec->now.scheduled_ns + late * PERIOD;
+            } else {
+                fake.work_ns = late * PERIOD;
+                exec_run(exec, 1);
+                fake.work_ns = 0;
+            }
+            double before = exec->axis[0].command;
+            uint64_t now = fake.now_ns;
+            while (exec->now.scheduled_ns <= now)
+                exec_run(exec, 1);
+            CHECK_SAY(exec->axis[0].command - before < 1e-3, "%u ms late: %g at once", late,
+                      exec->axis[0].command - before);
+            exec_done(exec);
+            exec_config_default();
+        }
+}
+
 /* Up a little, then far across: held at once and let go again, it goes up first all the same. */
 static void test_a_near_point_is_not_left_out(void)
 {
@@ -212,9 +282,18 @@ static void test_a_near_point_is_not_left_out(void)
     }
 }
 
-/* A machine that stands still again and again: from rest each time, and for less time than the blend around a point takes. Every
- * point is passed in its turn, and the way has an end. */
-static void test_arrives_over_interruptions(void)
+static struct mxrc_exec *restarted(struct mxrc_exec *exec)
+{
+    exec_done(exec);
+    fake.now_ns += 15 * PERIOD;
+    exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+    return exec;
+}
+
+/* A machine that stands still, or a process that is restarted, again and again: from rest each time, and for less time than the blend
+ * around a point takes. Every point is passed in its turn, and the way has an end. */
+static void test_arrives_over_interruptions(int restart)
 {
     const uint32_t run[] = {80, 150, 300};
     for (uint32_t profile = 0; profile < 2; profile++)
@@ -226,8 +305,10 @@ static void test_arrives_over_interruptions(void)
             send_start(1, 0);
             exec_run(exec, 1);
             for (; exec->active_tasks > 0 && stalls < 2000; stalls++) {
+                if (restart)
+                    exec = restarted(exec);
                 for (uint32_t i = 0; i < run[r] && exec->active_tasks > 0; i++) {
-                    fake.work_ns = i == 0 ? 15 * PERIOD : 0;
+                    fake.work_ns = i == 0 && !restart ? 15 * PERIOD : 0;
                     exec_run(exec, 1);
                     cycle++;
                     for (uint32_t k = 0; k < 4; k++) {
@@ -262,7 +343,10 @@ int main(void)
     test_no_distance();
     test_hold_and_take_over();
     test_take_over_with_other_limits();
+    test_take_over_at_via_points_with_other_limits();
+    test_catch_up_goes_on_from_rest();
     test_a_near_point_is_not_left_out();
-    test_arrives_over_interruptions();
+    test_arrives_over_interruptions(0);
+    test_arrives_over_interruptions(1);
     return test_summary();
 }

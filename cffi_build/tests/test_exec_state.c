@@ -221,6 +221,42 @@ static void test_safe_actions(void)
     exec_config_default();
 }
 
+/* A safe value at the very bound, for limits and periods of all kinds: the axis goes there within its limits, and nothing is cut. */
+static void test_goto_the_bound(void)
+{
+    uint64_t dice = 20261122;
+    for (int round = 0; round < 60; round++) {
+        struct mxrc_axis_config *axis = &config.axis[0];
+        config.period_ns = 250000u << test_random(&dice) % 6;
+        config.deadline_ns = config.period_ns;
+        axis->velocity_max = 0.2 + (double)(test_random(&dice) % 1000) / 200;
+        axis->acceleration_max = 0.5 + (double)(test_random(&dice) % 1000) / 20;
+        axis->safe_action = MXRC_SAFE_GOTO;
+        axis->safe_value = round % 2 ? axis->position_max : axis->position_min;
+        axis->home = (double)(test_random(&dice) % 4000) / 1000 - 2;
+        struct mxrc_exec *exec = exec_begun();
+        exec_run(exec, 3);
+        double dt = (double)config.period_ns * 1e-9, velocity = 0, hardest = 0, farthest = 0;
+        CHECK_EQUAL(mxrc_exec_post(exec, MXRC_RT_SAFE_MODE_ENTER), 0);
+        for (uint64_t i = 0;
+             i < 40000000000 / config.period_ns && exec->axis[0].command != axis->safe_value; i++) {
+            double before = exec->axis[0].command;
+            exec_run(exec, 1);
+            double now = (exec->axis[0].command - before) / dt;
+            hardest = fmax(hardest, fabs(now - velocity) / dt);
+            farthest = fmax(farthest, fabs(exec->axis[0].setpoint));
+            velocity = now;
+        }
+        CHECK(exec->axis[0].command == axis->safe_value);
+        CHECK_SAY(hardest <= axis->acceleration_max * (1 + 1e-4), "%g of %g rad/s^2", hardest,
+                  axis->acceleration_max);
+        CHECK_SAY(farthest <= 3 * (1 + 1e-12), "set-point at %.9g", farthest);
+        CHECK_EQUAL(counter(MXRC_COUNTER_OUTPUTS_LIMITED), 0);
+        exec_done(exec);
+        exec_config_default();
+    }
+}
+
 /* STOP while the arm moves: the last record is the one in which it stands. */
 static void test_stop(void)
 {
@@ -276,6 +312,7 @@ int main(void)
     test_heartbeat(0);
     test_heartbeat(1);
     test_safe_actions();
+    test_goto_the_bound();
     test_stop();
     test_lease_expiry();
     test_mailbox();

@@ -393,6 +393,105 @@ static void test_another_plant_while_nobody_was_there(void)
     mxrc_image_close(&plant);
 }
 
+/* The PRIMARY has seen that the plant was started anew, or was blind for a while, and is gone: its successor knows. */
+static void test_a_successor_after_a_driver_fault(int blind)
+{
+    struct mxrc_exec *exec = in_motion();
+    struct mxrc_exec *second = exec_made();
+    if (blind) {
+        exec_run(exec, 200);
+    } else {
+        mxrc_image_close(&plant);
+        CHECK_EQUAL(create(&plant), 0);
+        position[0] = -0.5;
+        run(exec, 1);
+    }
+    CHECK_EQUAL(rt_status()->safe_cause, MXRC_SAFE_DRIVER);
+    exec_done(exec);
+    double at = position[0];
+    mxrc_image_write_inputs(&plant, fake.now_ns, position, velocity, NULL);
+    CHECK_EQUAL(mxrc_exec_begin(second, error, sizeof error), 0);
+    for (int i = 0; i < 500; i++) {
+        run(second, 1);
+        CHECK_SAY(fabs(position[0] - at) < 1e-9, "sent to %g from %g", position[0], at);
+    }
+    exec_done(second);
+    mxrc_image_close(&plant);
+}
+
+/* A thread that wakes after seconds: the arm may have been moved, in motion or in a pause. */
+static void test_moved_while_it_slept(int paused)
+{
+    struct mxrc_image_outputs out;
+    struct mxrc_exec *exec = in_motion();
+    if (paused) {
+        send_event(MXRC_RT_PAUSE);
+        run(exec, 500);
+    }
+    position[0] = -0.5;
+    fake.now_ns = exec->now.scheduled_ns + 3000000000;
+    CHECK_EQUAL(cycle(exec, &out), 0);
+    CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+}
+
+/* ---- a law that remembers: a low-pass of the set-points ---- */
+
+static int low_pass_init(void *state, const double *parameters, uint32_t axes, double dt)
+{
+    (void)state, (void)parameters, (void)axes, (void)dt;
+    return 0;
+}
+
+static int low_pass_step(void *state, const double *parameters, const struct mxrc_law_input *input,
+                         double *command)
+{
+    double *filtered = state;
+    (void)parameters;
+    for (uint32_t i = 0; i < input->axes; i++)
+        command[i] = filtered[i] += 0.05 * (input->setpoint[i] - filtered[i]);
+    return 0;
+}
+
+static void low_pass_reset(void *state, const double *parameters,
+                           const struct mxrc_law_input *input)
+{
+    (void)parameters;
+    memcpy(state, input->position, AXES * sizeof(double));
+}
+
+static const struct mxrc_law low_pass = {
+    .abi = MXRC_LAW_ABI,
+    .bytes = sizeof(struct mxrc_law),
+    .name = "low_pass",
+    .command = MXRC_LAW_POSITION,
+    .state_bytes = AXES * sizeof(double),
+    .state_version = 1,
+    .init = low_pass_init,
+    .step = low_pass_step,
+    .reset = low_pass_reset,
+};
+
+static void test_moved_under_a_law_that_remembers(void)
+{
+    config.law = &low_pass;
+    struct mxrc_exec *exec = in_motion();
+    send_event(MXRC_RT_PAUSE);
+    run(exec, 500);
+    exec_done(exec);
+    position[0] = -0.5;
+    fake.now_ns += 1500000000;
+    exec = begun_again();
+    for (int i = 0; i < 500; i++) {
+        run(exec, 1);
+        CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
+    }
+    exec_done(exec);
+    mxrc_image_close(&plant);
+    config.law = NULL;
+}
+
 /* A standby that was there before the plant was started anew knows what the PRIMARY knew. */
 static void test_a_standby_does_not_see_it_again(void)
 {
@@ -434,6 +533,29 @@ static void test_a_start_after_a_stop(void)
     mxrc_image_close(&plant);
 }
 
+/* It is held up between its look at the clock and its look at the inputs, which are of the time between. */
+static void write_meanwhile(void *context, uint32_t phase)
+{
+    (void)context;
+    if (phase == MXRC_AT_WAKE)
+        mxrc_image_write_inputs(&plant, mxrc_now_ns(), position, velocity, NULL);
+}
+
+static void test_inputs_of_after_the_wake_up(void)
+{
+    CHECK_EQUAL(create(&plant), 0);
+    exec_segment();
+    fake.now_ns = mxrc_now_ns() - 1000000000;
+    struct mxrc_exec *exec = begun_again();
+    run(exec, 20);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    exec->at_phase = write_meanwhile;
+    mxrc_exec_cycle(exec);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+}
+
 /* A stamp of another clock would never grow old. */
 static void test_a_stamp_of_the_future(void)
 {
@@ -461,7 +583,13 @@ int main(void)
     test_moved_in_safe_mode();
     test_another_plant_while_nobody_was_there();
     test_a_standby_does_not_see_it_again();
+    test_a_successor_after_a_driver_fault(0);
+    test_a_successor_after_a_driver_fault(1);
+    test_moved_while_it_slept(0);
+    test_moved_while_it_slept(1);
+    test_moved_under_a_law_that_remembers();
     test_a_start_after_a_stop();
     test_a_stamp_of_the_future();
+    test_inputs_of_after_the_wake_up();
     return test_summary();
 }

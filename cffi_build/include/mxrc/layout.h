@@ -485,8 +485,8 @@ struct mxrc_executive_state {
     uint64_t span_counter;
     uint64_t
         span_seed; /* with the counter it makes the span ids: a cycle run again makes the same ones */
-    uint32_t limits_crc; /* of the limits that moves are planned with */
-    uint32_t reserved1;
+    uint32_t limits_crc;    /* of the limits that moves are planned with */
+    uint32_t driver_failed; /* 1: the last reading of the inputs did */
     uint64_t reserved[2];
 };
 
@@ -527,7 +527,8 @@ struct mxrc_strand {
     uint8_t
         phase; /* 0: op not begun, 1: in progress, 2: holding (PAUSED, SAFE_MODE), 3: to be begun again */
     uint8_t retries;
-    uint8_t edge;  /* the condition has been seen false since the op began */
+    uint8_t
+        edge; /* the condition has been seen false since the op began; of a move: via points passed since it was planned */
     uint8_t via;   /* of a move: via points that were passed before it was planned (again) */
     uint8_t error; /* enum mxrc_result: of the action that failed last */
     uint8_t owner; /* task (index + 1); 0: free */

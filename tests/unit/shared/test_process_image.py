@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from shared.core import ERROR_BYTES, error_buffer, ffi, lib, to_text
 from shared.enums import ImageCommand, ImageTake
 from shared.process_image import ImageError, Plant
 from shared.startup import EX_TEMPFAIL, Refused
+from tests.helpers import ROOT, require_tool
 from tests.unit.config.conftest import SHIPPED, Files, copy_files
 
 MS = 1_000_000
@@ -112,3 +115,21 @@ def test_the_executive_waits_for_its_plant_for_a_while(tmp_path: Any) -> None:
     with pytest.raises(Refused, match=r"never here \(waited 3 s\)") as refused:
         await_plant(config, lambda *_: "never here", clock=lambda: now[0], sleep=sleep)
     assert refused.value.status == EX_TEMPFAIL
+
+
+def test_a_plant_in_c_needs_what_the_docs_say(tmp_path: Path) -> None:
+    """process_image.h and the sources that docs/process-image.md names."""
+    require_tool("gcc")
+    core = ROOT / "cffi_build"
+    (tmp_path / "plant.c").write_text(
+        '#include "mxrc/process_image.h"\n'
+        "int main(void)\n{\n"
+        "    struct mxrc_image image;\n    char error[256];\n    double position[1] = {0};\n"
+        '    if (mxrc_image_create(&image, "no/name", 1, 1, error, sizeof error) == 0)\n'
+        "        mxrc_image_write_inputs(&image, 1, position, position, position);\n"
+        "    return 0;\n}\n"
+    )
+    sources = [*sorted((core / "src").glob("process_image*.c")), core / "src" / "error.c"]
+    flags = ["-std=gnu11", "-Werror", f"-I{core}/include", f"-I{core}/src", "-o", "plant"]
+    subprocess.run(["gcc", *flags, "plant.c", *sources, "-lrt"], cwd=tmp_path, check=True)
+    assert subprocess.run([tmp_path / "plant"], check=False).returncode == 0
