@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from shared.cli.errors import CommandError, Unavailable
+from shared.cli.errors import CommandError, RequestRefused, Unavailable
 from shared.cli.folders import up_folder
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Client:
         return self._request("GET", path + (f"?{urlencode(asked)}" if asked else ""), None)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """POST; the body of a 2xx answer. Raises CommandError (the problem's text), Unavailable."""
+        """POST; the body of a 2xx answer. Raises RequestRefused (with its text), Unavailable."""
         return self._checked(self._request("POST", path, body))
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
@@ -61,7 +61,7 @@ class Client:
         body = answer.body if isinstance(answer.body, dict) else {}
         title, detail = body.get("title", ""), body.get("detail", "")
         words = ": ".join(str(part) for part in (title, detail) if part)
-        raise CommandError(f"{words or 'refused'} (HTTP {answer.status})")
+        raise RequestRefused(words or "refused", answer.status)
 
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
         headers = {"Accept": "application/json"}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from shared.cli.client import Client
-from shared.cli.errors import CommandError, Unavailable
+from shared.cli.errors import CommandError, RequestRefused, Unavailable
 from shared.cli.monitor import Sample
 from shared.clock import Clock
 from shared.config import Config
@@ -33,7 +33,7 @@ class Demo:
         self._refused = False
 
     def look(self, sample: Sample, say: Callable[[str], None]) -> None:
-        """Start a run if it is time. A refusal is said, and ends the demo."""
+        """Start a run if it is time. A refusal that will not pass is said, and ends the demo."""
         idle = sample.state == "RUNNING" and sample.nonrt_alive and sample.active_tasks == 0
         if self._refused or not idle or "http" not in sample.ports:
             self._idle_since_ns = None
@@ -53,7 +53,9 @@ class Demo:
         except Unavailable:
             return
         except CommandError as error:
-            if "HTTP 409" not in str(error):  # of a run before it, on its way to RT
+            status = error.http_status if isinstance(error, RequestRefused) else 0
+            # 409: of a run before it, on its way to RT; the others are of a busy machine.
+            if status not in (409, 429) and status < 500:
                 self._refused = True
                 say(f"the demo task was not started: {error}")
             return

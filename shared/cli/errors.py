@@ -24,6 +24,14 @@ class CommandError(Exception):
         self.status = status
 
 
+class RequestRefused(CommandError):
+    """The control API said no."""
+
+    def __init__(self, message: str, http_status: int) -> None:
+        super().__init__(f"{message} (HTTP {http_status})")
+        self.http_status = http_status
+
+
 class Unavailable(CommandError):
     """Nothing answers where the answer should come from."""
 

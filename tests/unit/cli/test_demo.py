@@ -9,7 +9,7 @@ import pytest
 
 from shared.cli.client import Client
 from shared.cli.demo import IDLE_NS, Demo
-from shared.cli.errors import CommandError, Unavailable
+from shared.cli.errors import RequestRefused, Unavailable
 from shared.cli.monitor import Sample
 from shared.clock import FakeClock
 from shared.config import Config
@@ -69,15 +69,17 @@ def test_an_answer_that_does_not_come_is_tried_for_again() -> None:
     scene = Scene()
     scene.client.error = Unavailable("no answer")
     assert scene.look() == 0
-    scene.client.error = CommandError("the last run is on its way (HTTP 409)")
-    assert scene.look(10) == 0
+    for status in (409, 429, 500, 503, 504):  # 409: the last run is on its way
+        scene.client.error = RequestRefused("not now", status)
+        assert scene.look(10) == 0
+    assert scene.said == []
     scene.client.error = None
     assert scene.look(10) == 1
 
 
 def test_a_refusal_is_said_and_ends_it() -> None:
     scene = Scene()
-    scene.client.error = CommandError("no such definition (HTTP 404)")
+    scene.client.error = RequestRefused("no such definition", 404)
     assert scene.look() == 0
     scene.client.error = None
     assert scene.look(60) == 0
