@@ -110,6 +110,8 @@ static uint32_t begin(struct mxrc_action *action)
     struct mxrc_exec *exec = action->exec;
     struct mxrc_strand *strand = action->strand;
     const struct mxrc_op *op = action->op;
+    if (strand->phase < HELD)
+        strand->edge = 0; /* of the action before */
     if (!mxrc_axes_at_rest(exec, op->axes))
         return MXRC_ACTION_WAITING;
     /* As long as asked, or what is left of it after a hold; longer where the limits need it. */

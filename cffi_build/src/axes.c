@@ -132,7 +132,7 @@ int mxrc_axis_moved(const struct mxrc_axis_config *limits, double measured, doub
 
 void mxrc_axes_interrupted(struct mxrc_exec *exec, int measured)
 {
-    /* What was in force in the gap; of a successor's first slot: what its state says. */
+    /* What was in force in the gap. */
     uint32_t kind = exec->outputs.command_kind;
     int effort = kind ? kind == MXRC_LAW_EFFORT
                       : exec->law->command == MXRC_LAW_EFFORT && !mxrc_state_is_safe(exec->state);
@@ -169,7 +169,8 @@ void mxrc_axes_found(struct mxrc_exec *exec)
     exec->unseen.axes = 0;
     exec->law_engaged = 0;
     for (uint32_t i = 0; i < exec->config.axis_count; i++)
-        exec->axis[i].command = exec->safe_hold[i] = exec->inputs.position[i];
+        exec->axis[i].setpoint = exec->axis[i].command = exec->safe_hold[i] =
+            exec->inputs.position[i];
     mxrc_axes_interrupted(exec, 1);
 }
 

@@ -126,7 +126,8 @@ int mxrc_exec_cycle(struct mxrc_exec *exec)
         return result;
     }
     exec->now.wake_ns = mxrc_exec_now(exec);
-    exec->now.gap_ns = exec->last_wake_ns ? exec->now.wake_ns - exec->last_wake_ns : 0;
+    exec->now.gap_ns =
+        exec->now.wake_ns > exec->last_wake_ns ? exec->now.wake_ns - exec->last_wake_ns : 0;
     exec->last_wake_ns = exec->now.mark_ns = exec->now.wake_ns;
     exec->now.longest_ns = exec->now.longest_entry = 0;
     exec->now.driven = 0;
@@ -197,8 +198,7 @@ static int recover(struct mxrc_exec *exec, int owner_died)
     int lane = mxrc_ring_recover(&exec->at.lane);
     int restored = exec->config.ignore_state ? 0 : mxrc_state_block_restore(exec);
     exec->recovery = restored > 0;
-    exec->last_wake_ns = restored > 0 ? exec->block.time_ns : 0;
-    exec->outputs.command_kind = 0; /* of this process; should it have been PRIMARY before */
+    exec->last_wake_ns = restored > 0 ? exec->block.time_ns : exec->now.wake_ns;
     if (restored > 0)
         mxrc_axes_unseen(exec);
     if (restored <= 0)

@@ -62,7 +62,7 @@ struct mxrc_cycle {
     uint64_t end_ns;
     uint64_t
         elapsed_ns; /* of the grid since the last slot that ran: one period, more after skipped slots */
-    uint64_t gap_ns; /* by the clock, since the wake-up of that slot, whoever ran it; 0: none did */
+    uint64_t gap_ns; /* by the clock, since the wake-up of that slot, whoever ran it */
     uint32_t slot;
     uint32_t skipped;
     uint32_t flags;
@@ -189,7 +189,8 @@ struct mxrc_exec {
 
     /* motion */
     struct mxrc_cycle now;
-    uint64_t last_wake_ns; /* of the slot before this one; 0: there was none */
+    uint64_t
+        last_wake_ns; /* of the slot before this one; of a clean start: when the axes were found */
     struct mxrc_driver_inputs inputs;
     struct mxrc_driver_outputs outputs;
     struct mxrc_axis_state axis[MXRC_AXES];
@@ -230,6 +231,7 @@ struct mxrc_exec {
     uint32_t late_before; /* the cycle before this one missed its deadline or overran */
     uint64_t law_cycles;  /* period of the law */
     uint64_t law_phase;
+    uint64_t law_ran_ns;           /* wake-up of the slot in which it ran last */
     double law_command[MXRC_AXES]; /* what it asked for last */
     uint32_t law_made;             /* in this cycle */
     uint32_t entry_text[MXRC_ENTRY_SLOTS];

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "misses.h"
 #include "state.h"
+#include "state_block.h"
 
 /* Half of the shortest time between two ticks (1000 Hz). */
 #define TICK_DISTANCE_NS 500000
@@ -117,8 +118,10 @@ void mxrc_grid_next(struct mxrc_exec *exec)
     if (!warmup)
         mxrc_misses_overrun(exec, skipped);
     if (exec->live.overrun_policy == MXRC_OVERRUN_SAFE && !warmup &&
-        mxrc_state_next(exec->state, MXRC_RT_SAFE_MODE_ENTER, exec->state_before) >= 0)
+        mxrc_state_next(exec->state, MXRC_RT_SAFE_MODE_ENTER, exec->state_before) >= 0) {
         mxrc_state_apply(exec, MXRC_RT_SAFE_MODE_ENTER, MXRC_SAFE_OVERRUN);
+        mxrc_state_block_write(exec); /* of this slot, once more: a successor stops, too */
+    }
     schedule_slot(exec, next, ended);
     exec->now.elapsed_ns += lost_ns;
 }

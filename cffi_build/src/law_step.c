@@ -30,12 +30,12 @@ static double law_seconds(const struct mxrc_exec *exec)
     return (double)exec->law_cycles * mxrc_cycle_seconds(exec);
 }
 
-/* In its slots, at once where it has made nothing yet, and in the first slot after skipped or lost ones: no output grows older than
- * its period. */
+/* In its slots, at once where it has made nothing yet, and where its slot was skipped or lost: no output grows older than its period. */
 static int law_due(const struct mxrc_exec *exec)
 {
-    return exec->law_cycles == 1 || !exec->law_engaged || exec->now.skipped ||
-           exec->now.gap_ns >= 2 * exec->config.period_ns || exec->now.flags & MXRC_CYCLE_FIRST ||
+    uint64_t age_ns = exec->now.wake_ns - exec->law_ran_ns;
+    return exec->law_cycles == 1 || !exec->law_engaged || exec->now.flags & MXRC_CYCLE_FIRST ||
+           age_ns >= exec->law_cycles * exec->config.period_ns ||
            exec->now.cycle % exec->law_cycles == exec->law_phase;
 }
 
@@ -90,6 +90,7 @@ static int run(struct mxrc_exec *exec)
     if (!exec->law_engaged)
         law->reset(exec->law_state, exec->law_parameters, &exec->law_input);
     exec->law_engaged = 1;
+    exec->law_ran_ns = exec->now.wake_ns;
     uint32_t axis = 0;
     int code = law->step(exec->law_state, exec->law_parameters, &exec->law_input, command);
     if (code == 0) {

@@ -23,6 +23,7 @@ static uint32_t executive_save(const struct mxrc_exec *exec, void *out)
         .span_seed = exec->span_seed,
         .limits_crc = exec->limits_crc,
         .driver_failed = exec->driver_failed,
+        .command_kind = exec->outputs.command_kind,
     };
     memcpy(out, &state, sizeof state);
     return sizeof state;
@@ -33,7 +34,8 @@ static int executive_validate(const struct mxrc_exec *exec, const void *saved, u
     const struct mxrc_executive_state *state = saved;
     (void)exec;
     return bytes == sizeof *state && state->state <= MXRC_STATE_SHUTDOWN &&
-           state->state_before <= MXRC_STATE_SHUTDOWN && state->safe_cause <= MXRC_SAFE_CAUSE_LAST;
+           state->state_before <= MXRC_STATE_SHUTDOWN &&
+           state->safe_cause <= MXRC_SAFE_CAUSE_LAST && state->command_kind <= MXRC_LAW_EFFORT;
 }
 
 /* A state of SHUTDOWN was left in order; who starts again starts from INIT, and what came behind the STOP was for
@@ -50,6 +52,7 @@ static void executive_restore(struct mxrc_exec *exec, const void *saved, uint32_
         exec->stopped_before ? mxrc_load_acquire(&exec->at.commands->head) : state->command_tail;
     exec->limits_changed = state->limits_crc != exec->limits_crc;
     exec->driver_failed = state->driver_failed;
+    exec->outputs.command_kind = state->command_kind;
     exec->state_since_ns = state->state_since_ns;
     exec->span_counter = state->span_counter;
     exec->span_seed = state->span_seed;

@@ -98,6 +98,15 @@ static uint32_t padded(uint32_t bytes)
     return (bytes + 7) & ~7u;
 }
 
+/* The number that a strand has after a restore: branches are saved without the free places between them. */
+static uint32_t saved_number(const struct mxrc_exec *exec, uint32_t strand)
+{
+    uint32_t number = strand;
+    for (uint32_t i = 0; MXRC_TASKS + 1 + i < strand; i++)
+        number -= exec->branch[i].owner == 0;
+    return number;
+}
+
 static uint32_t task_laws_save(const struct mxrc_exec *exec, void *out)
 {
     uint8_t *to = out;
@@ -106,7 +115,7 @@ static uint32_t task_laws_save(const struct mxrc_exec *exec, void *out)
         if (run->strand == 0)
             continue;
         const struct mxrc_law *law = exec->config.task_law[run->key].law;
-        const uint64_t who = (uint64_t)run->key << 32 | run->strand;
+        const uint64_t who = (uint64_t)run->key << 32 | saved_number(exec, run->strand);
         memcpy(to, &who, sizeof who);
         to += sizeof who;
         uint32_t bytes =

@@ -56,7 +56,10 @@ static int newer(const struct mxrc_state_block *a, const struct mxrc_state_block
     if (a->epoch != b->epoch) {
         return a->epoch > b->epoch;
     }
-    return a->cycle != b->cycle ? a->cycle > b->cycle : a->time_ns > b->time_ns;
+    if (a->cycle != b->cycle) {
+        return a->cycle > b->cycle;
+    }
+    return a->time_ns != b->time_ns ? a->time_ns > b->time_ns : a->seq > b->seq;
 }
 
 int mxrc_state_read(const struct mxrc_segment *segment, struct mxrc_state_block *out)

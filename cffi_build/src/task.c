@@ -234,7 +234,10 @@ const struct mxrc_task_state *mxrc_tasks_first(const struct mxrc_exec *exec)
 
 static int place_valid(const struct mxrc_program_slot *slot, const struct mxrc_strand *strand)
 {
-    return strand->op < slot->program.op_count && slot->op[strand->op].kind != MXRC_OP_VIA;
+    if (strand->op >= slot->program.op_count)
+        return 0;
+    const struct mxrc_op *op = &slot->op[strand->op];
+    return op->kind != MXRC_OP_VIA && (op->kind != MXRC_OP_MOVE_JOINTS || strand->via <= op->count);
 }
 
 static int places_valid(const struct mxrc_exec *exec, const struct mxrc_task_state *task)

@@ -384,6 +384,81 @@ static void test_slower(void)
     exec_done(exec);
 }
 
+/* Each run counts for the law's whole period: wake-ups that are a little late do not make more of them. */
+static void test_slower_with_late_wake_ups(void)
+{
+    configure();
+    config.entry_count = 1;
+    config.entry[0] = (struct mxrc_entry_config){.name = "law",
+                                                 .run = MXRC_RUN_LAW,
+                                                 .period_ns = 10 * PERIOD,
+                                                 .criticality = MXRC_CRITICALITY_HIGH};
+    struct mxrc_exec *exec = exec_begun();
+    const struct pid *self = (const void *)exec->law_state;
+    exec_run(exec, 100);
+    uint64_t before = self->steps, since = fake.now_ns;
+    for (int i = 0; i < 4000; i++) {
+        if (i % 5 == 0)
+            fake.now_ns = exec->now.scheduled_ns + PERIOD + PERIOD / 10;
+        exec_run(exec, 1);
+    }
+    double periods = (double)(fake.now_ns - since) / (10 * PERIOD);
+    double runs = (double)(self->steps - before);
+    CHECK_SAY(runs > 0.95 * periods && runs < 1.4 * periods, "%g runs in %g periods", runs,
+              periods);
+    exec_done(exec);
+}
+
+static int entry_code;
+
+static int failing_step(void *state, const double *parameters, const struct mxrc_entry_input *input,
+                        double *output)
+{
+    (void)state, (void)parameters, (void)input, (void)output;
+    return entry_code;
+}
+
+static const struct mxrc_entry_code failing = {
+    .abi = MXRC_ENTRY_ABI,
+    .bytes = sizeof(struct mxrc_entry_code),
+    .name = "failing",
+    .init = idle_init,
+    .step = failing_step,
+};
+
+/* SAFE_MODE behind a commit of efforts, and the process is gone: its successor begins the stop where the arm is. */
+static void test_successor_after_a_failure_behind_the_commit(void)
+{
+    configure();
+    config.entry_count = 1;
+    config.entry[0] = (struct mxrc_entry_config){.name = "failing",
+                                                 .run = MXRC_RUN_CODE,
+                                                 .code = &failing,
+                                                 .period_ns = PERIOD,
+                                                 .wcet_ns = PERIOD / 20,
+                                                 .criticality = MXRC_CRITICALITY_HIGH};
+    struct mxrc_exec *exec = exec_begun();
+    send_move(1.5);
+    exec_run(exec, 500);
+    entry_code = 1;
+    exec_run(exec, 1);
+    entry_code = 0;
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
+    CHECK_EQUAL(exec->outputs.command_kind, MXRC_LAW_EFFORT);
+    exec_done(exec);
+    fake.now_ns += 60 * PERIOD;
+    exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+    double slowest = 9;
+    for (int i = 0; i < 500; i++) {
+        exec_run(exec, 1);
+        slowest = fmin(slowest, exec->inputs.velocity[0]);
+    }
+    CHECK_SAY(slowest > -1e-3, "backwards at %g rad/s", slowest);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
+    exec_done(exec);
+}
+
 int main(void)
 {
     test_follows();
@@ -397,6 +472,8 @@ int main(void)
     test_failure();
     test_stops_in_order();
     test_slower();
+    test_slower_with_late_wake_ups();
+    test_successor_after_a_failure_behind_the_commit();
     test_refused();
     return test_summary();
 }

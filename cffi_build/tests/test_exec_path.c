@@ -225,6 +225,60 @@ static void test_take_over_at_via_points_with_other_limits(void)
             }
 }
 
+/* The same way along via points twice. */
+static struct mxrc_exec *moving_twice(uint32_t profile)
+{
+    double round[4][2] = {{0.3, 0.4}, {0.6, -0.2}, {0.2, -0.5}, {0.8, 0.3}};
+    struct mxrc_exec *exec = running();
+    path(profile, 3, round);
+    uint32_t first = --program.program.op_count;
+    for (uint32_t i = 0; i < first; i++) {
+        struct mxrc_op *op = program_op(program.op[i].kind);
+        uint32_t next = op->next;
+        *op = program.op[i];
+        op->next = op->kind == MXRC_OP_MOVE_JOINTS ? 2 * first : next;
+    }
+    program_end();
+    send_start(1, 0);
+    return exec;
+}
+
+/* A process that ends in a slot about the beginning of the second: what the first has passed is none of the second's. */
+static void test_take_over_between_two_moves(void)
+{
+    for (uint32_t profile = 0; profile < 2; profile++)
+        for (uint32_t held = 0; held < 2; held++)
+            for (uint32_t after = 0; after < 6; after++) {
+                struct mxrc_exec *exec = moving_twice(profile);
+                while (exec->task[0].strand.op == 0)
+                    exec_run(exec, 1);
+                exec_run(exec, after);
+                if (held) {
+                    send_execution(MXRC_COMMAND_TASK_PAUSE, 1);
+                    exec_run(exec, 100);
+                }
+                exec_done(exec);
+                fake.now_ns += 15 * PERIOD;
+                exec = exec_made();
+                CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+                if (held)
+                    send_execution(MXRC_COMMAND_TASK_RESUME, 1);
+                double greatest = 0, highest = -9;
+                for (uint32_t i = 0; i < 20000 && exec->active_tasks > 0; i++) {
+                    double before = exec->axis[0].setpoint;
+                    exec_run(exec, 1);
+                    greatest = fmax(greatest, fabs(exec->axis[0].setpoint - before));
+                    if (i < 500)
+                        highest = fmax(highest, exec->axis[1].setpoint);
+                }
+                CHECK_SAY(greatest <= 2e-3 * (1 + 1e-6), "profile %u, %u slots after: %g at once",
+                          profile, after, greatest);
+                CHECK_SAY(highest > 0.3, "the first point is left out: %g", highest);
+                CHECK_EQUAL(exec->active_tasks, 0);
+                exec_done(exec);
+            }
+}
+
 /* Policy catch_up, more than 10 ms late: the arm has stopped, and the slots that are run back to back are the first ones of a motion from
  * rest. */
 static void test_catch_up_goes_on_from_rest(void)
@@ -344,6 +398,7 @@ int main(void)
     test_hold_and_take_over();
     test_take_over_with_other_limits();
     test_take_over_at_via_points_with_other_limits();
+    test_take_over_between_two_moves();
     test_catch_up_goes_on_from_rest();
     test_a_near_point_is_not_left_out();
     test_arrives_over_interruptions(0);

@@ -487,6 +487,36 @@ static void test_as_many_as_there_is_room_for(void)
     exec_done(exec);
 }
 
+/* A branch before it has ended: the law of the other one goes on with its state all the same. */
+static void test_a_law_in_the_branch_that_is_left(void)
+{
+    struct mxrc_exec *exec = with_laws();
+    program_begin();
+    struct mxrc_op *fork = program_op(MXRC_OP_PARALLEL);
+    fork->branch[0] = 1;
+    fork->branch[1] = 2;
+    fork->target = 3;
+    program_wait(20 * PERIOD)->next = 3;
+    counting_op(3, 1, 1, 200);
+    program_op(MXRC_OP_JOIN);
+    program_end();
+    uint64_t number = send_start(1, 0);
+    exec_run(exec, 100);
+    CHECK_EQUAL(reply_to(number), MXRC_OK);
+    CHECK_EQUAL(exec->branches, 1);
+    exec_done(exec);
+    exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
+    exec_run(exec, 50);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    CHECK_EQUAL(exec->law_runs, 1);
+    exec_run(exec, 200);
+    CHECK_EQUAL(counted[1], 200);
+    CHECK_EQUAL(begun[1], 1);
+    CHECK_EQUAL(counter(MXRC_COUNTER_TASKS_COMPLETED), 1);
+    exec_done(exec);
+}
+
 /* A task whose program was damaged while nobody ran leaves nothing behind. */
 static void test_nobody_s_run_is_free(void)
 {
@@ -552,6 +582,7 @@ int main(void)
     test_two_at_once();
     test_one_is_not_restored();
     test_as_many_as_there_is_room_for();
+    test_a_law_in_the_branch_that_is_left();
     test_nobody_s_run_is_free();
     test_damaged_section();
     return test_summary();

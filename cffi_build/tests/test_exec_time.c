@@ -148,6 +148,9 @@ static void test_policies(void)
     config.overrun_policy = MXRC_OVERRUN_SAFE;
     exec = running();
     stall(exec, 3 * PERIOD);
+    exec_done(exec); /* it is in force when nobody is left to say so */
+    exec = exec_made();
+    CHECK_EQUAL(mxrc_exec_begin(exec, error, sizeof error), 0);
     exec_run(exec, 1);
     CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
     CHECK_EQUAL(rt_status()->safe_cause, MXRC_SAFE_OVERRUN);

@@ -461,6 +461,82 @@ static void low_pass_reset(void *state, const double *parameters,
     memcpy(state, input->position, AXES * sizeof(double));
 }
 
+/* A spring towards the set-point, in N m. */
+static int spring_step(void *state, const double *parameters, const struct mxrc_law_input *input,
+                       double *command)
+{
+    (void)state, (void)parameters;
+    for (uint32_t i = 0; i < input->axes; i++)
+        command[i] = 400 * (input->setpoint[i] - input->position[i]);
+    return 0;
+}
+
+static void spring_reset(void *state, const double *parameters, const struct mxrc_law_input *input)
+{
+    (void)state, (void)parameters, (void)input;
+}
+
+static const struct mxrc_law spring = {
+    .abi = MXRC_LAW_ABI,
+    .bytes = sizeof(struct mxrc_law),
+    .name = "spring",
+    .command = MXRC_LAW_EFFORT,
+    .init = low_pass_init,
+    .step = spring_step,
+    .reset = spring_reset,
+};
+
+/* Under efforts, too, an arm that was stopped, and moved by hand, is not pulled back: it starts from where it is. */
+static void test_a_start_after_a_stop_under_efforts(int another_plant)
+{
+    struct mxrc_image_outputs out;
+    struct mxrc_exec *exec = in_motion();
+    send_event(MXRC_RT_STOP);
+    while (cycle(exec, &out) == 0)
+        ;
+    exec_done(exec);
+    if (another_plant) {
+        mxrc_image_close(&plant);
+        CHECK_EQUAL(create(&plant), 0);
+        fake.now_ns += 60000 * PERIOD;
+    }
+    config.law = &spring;
+    position[0] = -0.5;
+    exec = begun_again();
+    int taken = 0;
+    for (int i = 0; i < 20; i++) {
+        mxrc_image_write_inputs(&plant, fake.now_ns, position, velocity, NULL);
+        CHECK_EQUAL(mxrc_exec_cycle(exec), 0);
+        if (mxrc_image_read_outputs(&plant, fake.now_ns, &out) != MXRC_IMAGE_TAKEN ||
+            out.kind != MXRC_IMAGE_EFFORT)
+            continue;
+        taken++;
+        CHECK_SAY(fabs(out.command[0]) < 1e-6, "pulled with %g N m", out.command[0]);
+        CHECK(fabs(exec->axis[0].setpoint + 0.5) < 1e-9);
+    }
+    CHECK(taken >= 15);
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+    config.law = NULL;
+}
+
+/* Between a clean start and its first slot. */
+static void test_moved_before_the_first_slot(void)
+{
+    struct mxrc_image_outputs out;
+    memset(position, 0, sizeof position);
+    CHECK_EQUAL(create(&plant), 0);
+    exec_segment();
+    struct mxrc_exec *exec = begun_again();
+    position[0] = -0.5;
+    fake.now_ns += 3000000000;
+    CHECK_EQUAL(cycle(exec, &out), 0);
+    CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+}
+
 static const struct mxrc_law low_pass = {
     .abi = MXRC_LAW_ABI,
     .bytes = sizeof(struct mxrc_law),
@@ -588,6 +664,9 @@ int main(void)
     test_moved_while_it_slept(0);
     test_moved_while_it_slept(1);
     test_moved_under_a_law_that_remembers();
+    test_a_start_after_a_stop_under_efforts(0);
+    test_a_start_after_a_stop_under_efforts(1);
+    test_moved_before_the_first_slot();
     test_a_start_after_a_stop();
     test_a_stamp_of_the_future();
     test_inputs_of_after_the_wake_up();

@@ -487,7 +487,9 @@ struct mxrc_executive_state {
         span_seed; /* with the counter it makes the span ids: a cycle run again makes the same ones */
     uint32_t limits_crc;    /* of the limits that moves are planned with */
     uint32_t driver_failed; /* 1: the last reading of the inputs did */
-    uint64_t reserved[2];
+    uint32_t command_kind;  /* of the outputs committed last; 0: none */
+    uint32_t reserved1;
+    uint64_t reserved;
 };
 
 /* Section 2. */
