@@ -56,8 +56,12 @@ class BoundedProtocol(HttpToolsProtocol):
     _body = 0
     _since = 0.0
     """When it was made, its last answer given or its request begun; of the loop's clock."""
+    _working: Any = None
+    """The request that is being answered; uvicorn's `cycle` is the one that was parsed last."""
+    _unsent = 0
+    """Of the answers, in bytes, at the last look."""
     _untaken_since: float | None = None
-    """Since when the client is known to leave bytes of its answer where they are."""
+    """Since when the client is known to have taken none of them."""
     _refused = False
     """Nothing more is parsed: what still comes is thrown away."""
     _ended = False
@@ -78,6 +82,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         super().connection_lost(exc)
+        working = self._working
+        if working is not None and not working.response_complete:
+            working.disconnected = True
+            working.message_event.set()
 
     # ---- bytes ---------------------------------------------------------------------------------
 
@@ -115,6 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(431, f"the head has {size} bytes, at most {HEAD_BYTES} are allowed")
         self._head, self._taken = False, 0
         super().on_headers_complete()
+        if not self.pipeline:
+            self._working = self.cycle
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head:  # what comes later is a trailer, which nothing here reads
@@ -130,14 +140,19 @@ class BoundedProtocol(HttpToolsProtocol):
         """
         self._refused, self._ahead = True, b""
         cycle = self.cycle
+        if self.pipeline and self.pipeline[0][0] is cycle and cycle.more_body:
+            self.pipeline.popleft()  # the broken one never starts
+            self.cycle = self.pipeline[0][0] if self.pipeline else self._working
+            return  # on_response_complete goes on with it
         if cycle is None or cycle.response_complete:
             self._end()
         elif self._answering():
             return  # on_response_complete goes on with it
-        elif cycle.response_started or self.pipeline:
+        elif cycle.response_started:
             self.transport.abort()
         else:
             cycle.disconnected = True
+            cycle.waiting_for_100_continue = False  # nothing is written behind the last answer
             cycle.message_event.set()
             self._end()
 
@@ -146,6 +161,7 @@ class BoundedProtocol(HttpToolsProtocol):
         bytes in it is reset, and the answer lost.
         """
         self._ended = True
+        self._unset_keepalive_if_required()
         refusal = self._refusal or _RefusedError(400, "this is no HTTP/1.1 request")
         answer = problem_response(
             refusal.status,
@@ -182,7 +198,10 @@ class BoundedProtocol(HttpToolsProtocol):
     # ---- time ----------------------------------------------------------------------------------
 
     def on_response_complete(self) -> None:
+        waiting = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
+        if waiting is not None and not self.transport.is_closing():
+            self._working = waiting
         self._since = self.loop.time()
         if self.transport.is_closing():
             return
@@ -202,21 +221,24 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(seconds, self._check)
 
     def _check(self) -> None:
-        if self._ended:
-            self.transport.abort()
-            return
-        now = self.loop.time()
-        if self.transport.get_write_buffer_size() == 0:
+        now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
+        if unsent == 0:
             self._untaken_since = None
-        elif self._untaken_since is None:
-            self._untaken_since = now  # a stream may just have written; the next look decides
+        elif self._untaken_since is None or unsent < self._unsent:
+            self._untaken_since = now
         elif now - self._untaken_since >= REQUEST_TIMEOUT_S:
             self.transport.abort()
             return
+        self._unsent = unsent
         left = self._since + REQUEST_TIMEOUT_S - now
-        if left > 0:
+        if self._ended:
+            if unsent == 0:
+                self.transport.abort()
+            else:
+                self._watch(READ_OFF_S)
+        elif left > 0:
             self._watch(left)
-        elif self._idle() or self._answering():
+        elif self._idle() or self._answering() or self.pipeline or self.transport.is_closing():
             self._watch()
         else:
             self.transport.abort()
@@ -233,7 +255,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _expendable(self) -> bool:
         """Whether no request of it is being worked on, though it has had the time to send one."""
         waiting = self.cycle is not None and not self.cycle.response_complete
-        return self._idle() or (not waiting and self.loop.time() - self._since > HURRY_S)
+        late = not waiting and self.loop.time() - self._since > HURRY_S
+        return self._ended or self._idle() or late
 
     def _make_room(self) -> None:
         """Several at once: the look at all connections is not repeated for each new one."""

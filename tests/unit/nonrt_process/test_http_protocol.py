@@ -186,3 +186,65 @@ def test_a_refused_client_that_stays_is_dropped(connection: Connection) -> None:
     assert connection.transport.ended == ""
     connection.loop.run(REQUEST_TIMEOUT_S)
     assert connection.transport.ended == "aborted"
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_a_large_answer_that_is_taken_steadily_arrives(
+    connection: Connection, closing: bool
+) -> None:
+    connection.protocol.timeout_keep_alive = 3600
+    connection.request()
+    connection.answer()
+    connection.transport.unsent = 10_000_000
+    if closing:  # once it is sent
+        connection.transport.is_closing = lambda: True  # type: ignore[method-assign]
+    while connection.transport.unsent > 0:
+        connection.loop.run(0.4 * REQUEST_TIMEOUT_S)
+        assert connection.transport.ended == ""
+        connection.transport.unsent -= 500_000
+
+
+def test_a_refusal_waits_for_the_answers_before_it(connection: Connection) -> None:
+    connection.request()
+    connection.protocol.data_received(b"HELO there\r\n\r\n")
+    connection.transport.unsent = 10_000_000
+    connection.answer()
+    for _ in range(30):
+        connection.loop.run(0.1 * REQUEST_TIMEOUT_S)
+        connection.transport.unsent -= 300_000
+        assert connection.transport.ended == ""
+    connection.transport.unsent = 0
+    connection.loop.run(REQUEST_TIMEOUT_S)
+    assert connection.transport.ended == "aborted"
+
+
+def test_a_request_that_waits_for_its_turn_is_not_slow(connection: Connection) -> None:
+    """The server reads no further meanwhile."""
+    connection.request()
+    connection.protocol.data_received(HEAD)
+    connection.loop.run(5 * REQUEST_TIMEOUT_S)
+    assert connection.transport.ended == ""
+
+
+def test_the_request_that_is_worked_on_knows_that_its_client_has_gone(
+    connection: Connection,
+) -> None:
+    connection.request()
+    working: Any = connection.protocol.cycle
+    connection.request()
+    assert connection.protocol.cycle is not working
+    connection.protocol.connection_lost(None)
+    assert working.disconnected
+    assert working.message_event.is_set()
+
+
+def test_the_next_one_is_worked_on_behind_an_answer(connection: Connection) -> None:
+    connection.request()
+    first: Any = connection.protocol.cycle
+    connection.request()
+    second: Any = connection.protocol.cycle
+    connection.request()
+    first.response_started = first.response_complete = True
+    first.on_response()
+    connection.protocol.connection_lost(None)
+    assert second.disconnected

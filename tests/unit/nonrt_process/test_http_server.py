@@ -232,6 +232,31 @@ def test_what_is_no_http_after_a_request_does_not_take_its_answer(server: HttpSe
         assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200"] * count + [b"400"], answer
 
 
+def test_a_broken_body_does_not_take_the_answers_before_it(server: HttpServer) -> None:
+    get = b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n"
+    broken = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZZ\r\n"
+    for count in (0, 1, 3):
+        with connect(server) as client:
+            client.sendall(get * count + broken)
+            answer = read_all(client)
+        assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200"] * count + [b"400"]
+        assert answer.count(b"x") >= 262144 * count
+
+
+def test_nothing_is_written_behind_a_refusal(
+    server: HttpServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """uvicorn would still ask for the body, in an answer of its own."""
+    with connect(server) as client:
+        client.sendall(
+            b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\nZZZ\r\n"
+        )
+        assert read_all(client).startswith(b"HTTP/1.1 400 ")
+    assert httpx.get(url(server)).text == "0"
+    assert "Exception" not in caplog.text
+
+
 def test_pipelined_requests_are_answered_in_order(server: HttpServer) -> None:
     def requests(count: int) -> bytes:
         posts = (
