@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Final
 
-_SECOND: Final = timedelta(seconds=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _FRACTION: Final = re.compile(r"(?<=\d:\d\d:\d\d)[.,](\d+)")
 
@@ -26,14 +26,17 @@ def realtime_ns(text: str) -> int:
     """
     found = _FRACTION.search(text)
     if found is None:
-        return _whole_s(text) * 10**9
-    whole = text[: found.start()] + text[found.end() :]
-    return _whole_s(whole) * 10**9 + int(found[1][:9].ljust(9, "0"))
+        return _without_fraction_ns(text)
+    whole_ns = _without_fraction_ns(text[: found.start()] + text[found.end() :])
+    if whole_ns % 10**9:
+        raise ValueError(f"{text!r} is no isoformat: two fractions of a second")
+    return whole_ns + int(found[1][:9].ljust(9, "0"))
 
 
 @lru_cache(64)
-def _whole_s(text: str) -> int:
+def _without_fraction_ns(text: str) -> int:
+    """Of one that `_FRACTION` found nothing in; other forms have theirs to the microsecond."""
     moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
-    return (moment - _EPOCH) // _SECOND
+    return (moment - _EPOCH) // _MICROSECOND * 1000

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from shared.core import MxrcError
 from shared.enums import RtState, SegmentState, name_of
 from shared.inspector.guarded import read_guarded
-from shared.inspector.objects import SegmentObject, find_objects
+from shared.inspector.objects import SegmentObject, examine, find_objects
 from shared.inspector.postmortem import deaths, duration
 from shared.inspector.processes import processes
 from shared.inspector.rows import rfc3339
@@ -101,6 +102,9 @@ def listed(found: SegmentObject) -> Listed | None:
     except SegmentAbsent:
         return None
     except MxrcError as error:
+        now = examine(Path(found.path))
+        if now is None or now.inode != found.inode:  # removed, or replaced: another row, or none
+            return None if now is None else listed(now)
         state = "building" if header.state == SegmentState.BUILDING.name else "corrupt"
         return Listed(state=state, note=str(error), processes=attached, **common)  # type: ignore[arg-type]
 

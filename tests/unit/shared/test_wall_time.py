@@ -32,7 +32,9 @@ def test_forms(text: str, ns: int) -> None:
     assert realtime_ns(text) == ns
 
 
-@pytest.mark.parametrize("text", ["", "now", "12:00:00.5", "1970-01-01T00:00:00.Z5"])
+@pytest.mark.parametrize(
+    "text", ["", "now", "12:00:00.5", "1970-01-01T00:00:00.Z5", "1970-01-01T00:00:00.5.25"]
+)
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="isoformat"):
         realtime_ns(text)

@@ -13,7 +13,7 @@ from shared.segment import Segment
 from tests.unit.shared.test_segment import shm_file
 
 LOOK = """
-import sys
+import shutil, sys
 from pathlib import Path
 from shared.inspector import cleaning, listing
 from shared.inspector.objects import examine
@@ -25,6 +25,12 @@ real = looking.processes
 def cut_short(*arguments):
     if left == "removed":
         Path(path).unlink()
+    elif left == "replaced" and not Path(path + "2").exists():
+        shutil.copy(path, path + "2")
+        Path(path + "2").replace(path)
+        Path(path + "2").touch()  # once
+    elif left == "replaced":
+        pass
     else:
         with Path(path).open("r+b") as file:
             file.truncate(int(left))
@@ -51,7 +57,8 @@ def looked_at(instance: str, left: str, module: str, how: str) -> tuple[int, str
         )
         return done.returncode, done.stdout + done.stderr
     finally:
-        copy.unlink(missing_ok=True)
+        for path in (copy, copy.with_name(f"{copy.name}2")):
+            path.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("left", ["0", "65536"])
@@ -66,6 +73,12 @@ def test_a_segment_that_is_cut_is_said_to_be(
 
 def test_one_that_is_removed_has_no_row(filled: Segment, instance: str) -> None:
     assert looked_at(instance, "removed", "listing", "guarded") == (0, "None\n")
+
+
+def test_one_that_is_replaced_has_the_row_of_the_other(filled: Segment, instance: str) -> None:
+    status, text = looked_at(instance, "replaced", "listing", "guarded")
+    assert status == 0, text
+    assert "state='alive'" in text
 
 
 @pytest.mark.parametrize("module", ["listing", "cleaning"])
