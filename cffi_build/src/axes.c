@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "axes.h"
+#include "grid.h"
 #include "log.h"
 #include "misses.h"
 #include "motion.h"
@@ -13,8 +14,6 @@
 #define EFFORT_BAND 0.1
 /* Share of an axis's range beyond which it counts as moved since it was last told where to be. */
 #define MOVED_SHARE 0.001
-/* After so long without commands an axis stands, and whatever is left of its distance to the last one is no lag. */
-#define SETTLED_NS 1000000000
 
 void mxrc_axes_safe_begin(struct mxrc_exec *exec)
 {

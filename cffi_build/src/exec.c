@@ -69,6 +69,12 @@ static void judge_inputs(struct mxrc_exec *exec, int code)
 /* 0, or ESTALE: another process is PRIMARY, and nothing that it writes may be touched any more. */
 static int commit_outputs(struct mxrc_exec *exec)
 {
+    /* Held up in this slot, behind its look at the axes, for so long that they may have been moved: the next one looks again. */
+    exec->now.commit_ns = mxrc_exec_now(exec);
+    if (exec->now.commit_ns - exec->now.wake_ns > SETTLED_NS) {
+        exec->now.flags |= MXRC_CYCLE_OUTPUTS_HELD;
+        return mxrc_load_acquire(&exec->at.lease->admitted_epoch) == exec->epoch ? 0 : ESTALE;
+    }
     int code = exec->driver->commit(exec->driver_instance, exec->driver_state, exec->epoch,
                                     exec->now.cycle, &exec->outputs);
     exec->now.commit_ns = mxrc_exec_now(exec);

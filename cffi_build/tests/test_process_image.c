@@ -436,6 +436,36 @@ static void test_moved_while_it_slept(int paused)
     mxrc_image_close(&plant);
 }
 
+/* It is held up between its look at the inputs and its commit, and the arm is moved meanwhile. */
+static void moved_meanwhile(void *context, uint32_t phase)
+{
+    (void)context;
+    if (phase != MXRC_AT_TASKS || position[0] == -0.5)
+        return;
+    fake.now_ns += 3000000000;
+    position[0] = -0.5;
+    mxrc_image_write_inputs(&plant, fake.now_ns, position, velocity, NULL);
+}
+
+static void test_moved_while_it_worked(void)
+{
+    struct mxrc_exec *exec = in_motion();
+    exec->at_phase = moved_meanwhile;
+    run(exec, 1);
+    CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
+    exec->at_phase = NULL;
+    for (int i = 0; i < 20; i++) {
+        run(exec, 1);
+        CHECK_SAY(fabs(position[0] + 0.5) < 1e-2, "sent to %g", position[0]);
+    }
+    CHECK_EQUAL(rt_status()->state, MXRC_STATE_RUNNING);
+    while (exec->active_tasks > 0)
+        run(exec, 1);
+    CHECK(fabs(position[0] - 1.5) < 1e-9);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+}
+
 /* ---- a law that remembers: a low-pass of the set-points ---- */
 
 static int low_pass_init(void *state, const double *parameters, uint32_t axes, double dt)
@@ -663,6 +693,7 @@ int main(void)
     test_a_successor_after_a_driver_fault(1);
     test_moved_while_it_slept(0);
     test_moved_while_it_slept(1);
+    test_moved_while_it_worked();
     test_moved_under_a_law_that_remembers();
     test_a_start_after_a_stop_under_efforts(0);
     test_a_start_after_a_stop_under_efforts(1);
