@@ -143,6 +143,10 @@ void mxrc_axes_interrupted(struct mxrc_exec *exec, int measured)
         if (i < exec->unseen.axes)
             axis->command = exec->unseen.command[i];
         int moved = measured && mxrc_axis_moved(limits, is, axis->command);
+        if (moved && settled) {
+            mxrc_log(exec, MXRC_EV_AXIS_MOVED, NULL, i, is, axis->command);
+            exec->law_engaged = 0;
+        }
         if (measured && effort) {
             axis->command = exec->safe_hold[i] = is;
             /* The law has held it: were its set-point moved to where the load has it, it would sag with each gap. */
@@ -151,9 +155,7 @@ void mxrc_axes_interrupted(struct mxrc_exec *exec, int measured)
             velocity =
                 fmin(fmax(exec->inputs.velocity[i], -limits->velocity_max), limits->velocity_max);
         } else if (moved && settled) {
-            mxrc_log(exec, MXRC_EV_AXIS_MOVED, NULL, i, is, axis->command);
             axis->command = exec->safe_hold[i] = is;
-            exec->law_engaged = 0;
         }
         axis->setpoint = axis->command;
         axis->setpoint_velocity = velocity;

@@ -159,7 +159,9 @@ static int image_commit(void *instance, void *state, uint64_t epoch, uint64_t cy
 {
     struct driver *self = instance;
     (void)state;
-    if (self->blind)
+    /* Outputs that were made from what another plant measured are not for one that has started since. */
+    uint64_t incarnation = mxrc_load_acquire(&self->image.shared->header.incarnation);
+    if (self->blind || incarnation != self->in.incarnation)
         return commit(self, epoch, cycle, MXRC_IMAGE_SAFE, self->in.position);
     return commit(self, epoch, cycle, outputs->command_kind, outputs->command);
 }

@@ -551,6 +551,90 @@ static void test_a_start_after_a_stop_under_efforts(int another_plant)
     config.law = NULL;
 }
 
+/* A law of efforts that remembers what it measured: an observer of position and velocity. */
+static int observer_step(void *state, const double *parameters, const struct mxrc_law_input *input,
+                         double *command)
+{
+    double *seen = state;
+    (void)parameters;
+    for (uint32_t i = 0; i < input->axes; i++) {
+        double before = seen[i];
+        seen[i] += 0.05 * (input->position[i] - seen[i]);
+        command[i] = 400 * (input->setpoint[i] - seen[i]) - 40 * (seen[i] - before) / input->dt;
+    }
+    return 0;
+}
+
+static const struct mxrc_law observer = {
+    .abi = MXRC_LAW_ABI,
+    .bytes = sizeof(struct mxrc_law),
+    .name = "observer",
+    .command = MXRC_LAW_EFFORT,
+    .state_bytes = AXES * sizeof(double),
+    .state_version = 1,
+    .init = low_pass_init,
+    .step = observer_step,
+    .reset = low_pass_reset,
+};
+
+/* Moved by hand while the thread slept, or while nobody was there: it begins with what is measured now. */
+static void test_moved_under_efforts_that_remember(int restart)
+{
+    config.law = &observer;
+    memset(position, 0, sizeof position);
+    CHECK_EQUAL(create(&plant), 0);
+    exec_segment();
+    struct mxrc_exec *exec = begun_again();
+    for (int i = 0; i < 120; i++) {
+        if (i == 100) {
+            position[0] = -0.5;
+            fake.now_ns = exec->now.scheduled_ns + 3000000000;
+            if (restart) {
+                exec_done(exec);
+                exec = begun_again();
+            }
+            skip_events();
+        }
+        mxrc_image_write_inputs(&plant, fake.now_ns, position, velocity, NULL);
+        CHECK_EQUAL(mxrc_exec_cycle(exec), 0);
+        CHECK_SAY(fabs(exec->outputs.command[0]) < 1e-6, "pulled with %g N m",
+                  exec->outputs.command[0]);
+    }
+    CHECK_EQUAL(count_events(MXRC_EVENT_LOG, MXRC_EV_AXIS_MOVED), 1);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+    config.law = NULL;
+}
+
+/* A plant that starts anew takes nothing that was made from the inputs of the one before, whenever it looks. */
+static void start_anew(void *context, uint32_t phase)
+{
+    (void)context;
+    if (phase != MXRC_AT_LAW || position[0] == -0.5)
+        return;
+    mxrc_image_close(&plant);
+    CHECK_EQUAL(create(&plant), 0);
+    position[0] = -0.5;
+}
+
+static void test_a_plant_started_anew_takes_no_old_outputs(int written)
+{
+    struct mxrc_image_outputs out;
+    struct mxrc_exec *exec = in_motion();
+    exec->at_phase = start_anew;
+    CHECK_EQUAL(mxrc_exec_cycle(exec), 0);
+    for (int i = 0; i < 30; i++) {
+        CHECK(mxrc_image_read_outputs(&plant, fake.now_ns, &out) != MXRC_IMAGE_TAKEN ||
+              out.kind == MXRC_IMAGE_SAFE || fabs(out.command[0] + 0.5) < 1e-9);
+        if (written || i > 10)
+            mxrc_image_write_inputs(&plant, fake.now_ns, position, velocity, NULL);
+        CHECK_EQUAL(mxrc_exec_cycle(exec), 0);
+    }
+    CHECK_EQUAL(rt_status()->safe_cause, MXRC_SAFE_DRIVER);
+    exec_done(exec);
+    mxrc_image_close(&plant);
+}
+
 /* Between a clean start and its first slot. */
 static void test_moved_before_the_first_slot(void)
 {
@@ -697,6 +781,10 @@ int main(void)
     test_moved_under_a_law_that_remembers();
     test_a_start_after_a_stop_under_efforts(0);
     test_a_start_after_a_stop_under_efforts(1);
+    test_moved_under_efforts_that_remember(0);
+    test_moved_under_efforts_that_remember(1);
+    test_a_plant_started_anew_takes_no_old_outputs(0);
+    test_a_plant_started_anew_takes_no_old_outputs(1);
     test_moved_before_the_first_slot();
     test_a_start_after_a_stop();
     test_a_stamp_of_the_future();
