@@ -147,15 +147,14 @@ void mxrc_axes_interrupted(struct mxrc_exec *exec, int measured)
             mxrc_log(exec, MXRC_EV_AXIS_MOVED, NULL, i, is, axis->command);
             exec->law_engaged = 0;
         }
-        if (measured && effort) {
+        if ((moved && settled) || (measured && effort))
             axis->command = exec->safe_hold[i] = is;
+        if (measured && effort) {
             /* The law has held it: were its set-point moved to where the load has it, it would sag with each gap. */
             if (!moved && axis->setpoint_velocity == 0 && !mxrc_state_is_safe(exec->state))
                 continue;
             velocity =
                 fmin(fmax(exec->inputs.velocity[i], -limits->velocity_max), limits->velocity_max);
-        } else if (moved && settled) {
-            axis->command = exec->safe_hold[i] = is;
         }
         axis->setpoint = axis->command;
         axis->setpoint_velocity = velocity;

@@ -103,8 +103,10 @@ static int image_committed(void *instance, uint64_t *cycle, struct mxrc_driver_o
  * the clock looks again. */
 static int is_stale(uint64_t stamp_ns, uint64_t now_ns, uint64_t timeout_ns)
 {
-    if (stamp_ns > now_ns && mxrc_now_ns() > now_ns)
-        now_ns = mxrc_now_ns();
+    if (stamp_ns > now_ns) {
+        uint64_t later_ns = mxrc_now_ns();
+        now_ns = later_ns > now_ns ? later_ns : now_ns;
+    }
     return stamp_ns > now_ns ? stamp_ns - now_ns > timeout_ns : now_ns - stamp_ns > timeout_ns;
 }
 

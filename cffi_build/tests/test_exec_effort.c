@@ -327,16 +327,21 @@ static void test_refused(void)
     refused("inertia (0) must be above 0");
 }
 
+static void law_every(uint64_t cycles, uint64_t phase_ns)
+{
+    config.entry_count = 1;
+    config.entry[0] = (struct mxrc_entry_config){.name = "law",
+                                                 .run = MXRC_RUN_LAW,
+                                                 .period_ns = cycles * PERIOD,
+                                                 .phase_ns = phase_ns,
+                                                 .criticality = MXRC_CRITICALITY_HIGH};
+}
+
 /* The schedule gives the law four cycles: it runs in its slots and its command is held between them. */
 static void test_slower(void)
 {
     configure();
-    config.entry_count = 1;
-    config.entry[0] = (struct mxrc_entry_config){.name = "law",
-                                                 .run = MXRC_RUN_LAW,
-                                                 .period_ns = 4 * PERIOD,
-                                                 .phase_ns = PERIOD,
-                                                 .criticality = MXRC_CRITICALITY_HIGH};
+    law_every(4, PERIOD);
     struct mxrc_exec *exec = exec_begun();
     const struct pid *self = (const void *)exec->law_state;
     while (exec->now.cycle % 4 != 1)
@@ -388,11 +393,7 @@ static void test_slower(void)
 static void test_slower_with_late_wake_ups(void)
 {
     configure();
-    config.entry_count = 1;
-    config.entry[0] = (struct mxrc_entry_config){.name = "law",
-                                                 .run = MXRC_RUN_LAW,
-                                                 .period_ns = 10 * PERIOD,
-                                                 .criticality = MXRC_CRITICALITY_HIGH};
+    law_every(10, 0);
     struct mxrc_exec *exec = exec_begun();
     const struct pid *self = (const void *)exec->law_state;
     exec_run(exec, 100);

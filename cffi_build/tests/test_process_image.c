@@ -326,6 +326,31 @@ static struct mxrc_exec *in_motion(void)
     return exec;
 }
 
+/* In order, by a person. */
+static void stop(struct mxrc_exec *exec)
+{
+    struct mxrc_image_outputs out;
+    send_event(MXRC_RT_STOP);
+    while (cycle(exec, &out) == 0)
+        ;
+    exec_done(exec);
+}
+
+static void plant_anew(void)
+{
+    mxrc_image_close(&plant);
+    CHECK_EQUAL(create(&plant), 0);
+}
+
+/* For `count` cycles axis 0 is not sent away from `at`. */
+static void stays(struct mxrc_exec *exec, int count, double at)
+{
+    while (count--) {
+        run(exec, 1);
+        CHECK_SAY(fabs(position[0] - at) < 1e-9, "sent to %g from %g", position[0], at);
+    }
+}
+
 /* Nobody was PRIMARY for a while, and the arm was moved by hand meanwhile: it stays where it is, and motion goes on from there. */
 static void test_moved_while_nobody_was_there(void)
 {
@@ -364,10 +389,7 @@ static void test_moved_in_safe_mode(void)
     position[0] = -0.5;
     fake.now_ns += 1500000000;
     exec = begun_again();
-    for (int i = 0; i < 500; i++) {
-        run(exec, 1);
-        CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
-    }
+    stays(exec, 500, -0.5);
     exec_done(exec);
     mxrc_image_close(&plant);
     config.axis[0].safe_action = MXRC_SAFE_RAMP;
@@ -378,15 +400,11 @@ static void test_another_plant_while_nobody_was_there(void)
 {
     struct mxrc_exec *exec = in_motion();
     exec_done(exec);
-    mxrc_image_close(&plant);
-    CHECK_EQUAL(create(&plant), 0);
+    plant_anew();
     position[0] = -0.5;
     fake.now_ns += 20 * PERIOD;
     exec = begun_again();
-    for (int i = 0; i < 50; i++) {
-        run(exec, 1);
-        CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
-    }
+    stays(exec, 50, -0.5);
     CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
     CHECK_EQUAL(rt_status()->safe_cause, MXRC_SAFE_DRIVER);
     exec_done(exec);
@@ -401,8 +419,7 @@ static void test_a_successor_after_a_driver_fault(int blind)
     if (blind) {
         exec_run(exec, 200);
     } else {
-        mxrc_image_close(&plant);
-        CHECK_EQUAL(create(&plant), 0);
+        plant_anew();
         position[0] = -0.5;
         run(exec, 1);
     }
@@ -411,10 +428,7 @@ static void test_a_successor_after_a_driver_fault(int blind)
     double at = position[0];
     mxrc_image_write_inputs(&plant, fake.now_ns, position, velocity, NULL);
     CHECK_EQUAL(mxrc_exec_begin(second, error, sizeof error), 0);
-    for (int i = 0; i < 500; i++) {
-        run(second, 1);
-        CHECK_SAY(fabs(position[0] - at) < 1e-9, "sent to %g from %g", position[0], at);
-    }
+    stays(second, 500, at);
     exec_done(second);
     mxrc_image_close(&plant);
 }
@@ -521,13 +535,9 @@ static void test_a_start_after_a_stop_under_efforts(int another_plant)
 {
     struct mxrc_image_outputs out;
     struct mxrc_exec *exec = in_motion();
-    send_event(MXRC_RT_STOP);
-    while (cycle(exec, &out) == 0)
-        ;
-    exec_done(exec);
+    stop(exec);
     if (another_plant) {
-        mxrc_image_close(&plant);
-        CHECK_EQUAL(create(&plant), 0);
+        plant_anew();
         fake.now_ns += 60000 * PERIOD;
     }
     config.law = &spring;
@@ -612,8 +622,7 @@ static void start_anew(void *context, uint32_t phase)
     (void)context;
     if (phase != MXRC_AT_LAW || position[0] == -0.5)
         return;
-    mxrc_image_close(&plant);
-    CHECK_EQUAL(create(&plant), 0);
+    plant_anew();
     position[0] = -0.5;
 }
 
@@ -673,10 +682,7 @@ static void test_moved_under_a_law_that_remembers(void)
     position[0] = -0.5;
     fake.now_ns += 1500000000;
     exec = begun_again();
-    for (int i = 0; i < 500; i++) {
-        run(exec, 1);
-        CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
-    }
+    stays(exec, 500, -0.5);
     exec_done(exec);
     mxrc_image_close(&plant);
     config.law = NULL;
@@ -687,8 +693,7 @@ static void test_a_standby_does_not_see_it_again(void)
 {
     struct mxrc_exec *exec = in_motion();
     struct mxrc_exec *second = exec_made();
-    mxrc_image_close(&plant);
-    CHECK_EQUAL(create(&plant), 0);
+    plant_anew();
     run(exec, 20);
     CHECK_EQUAL(rt_status()->state, MXRC_STATE_SAFE_MODE);
     send_event(MXRC_RT_SAFE_MODE_EXIT);
@@ -707,18 +712,11 @@ static void test_a_standby_does_not_see_it_again(void)
 /* It was stopped, and may have been moved since: a start is one from where the axes are, however soon it comes. */
 static void test_a_start_after_a_stop(void)
 {
-    struct mxrc_image_outputs out;
     struct mxrc_exec *exec = in_motion();
-    send_event(MXRC_RT_STOP);
-    while (cycle(exec, &out) == 0)
-        ;
-    exec_done(exec);
+    stop(exec);
     position[0] = -0.5;
     exec = begun_again();
-    for (int i = 0; i < 50; i++) {
-        run(exec, 1);
-        CHECK_SAY(fabs(position[0] + 0.5) < 1e-9, "sent to %g", position[0]);
-    }
+    stays(exec, 50, -0.5);
     exec_done(exec);
     mxrc_image_close(&plant);
 }
