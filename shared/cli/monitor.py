@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from shared.core import MxrcError, ffi, lib, now_ns
+from shared.core import MxrcError, now_ns
 from shared.documents import read_nonrt_document, read_primary_document
 from shared.enums import CycleFlag, RegionId, Role, RtState, SafeCause, name_of
+from shared.inspector.guarded import read_guarded
 from shared.metrics_def import counter_index
 from shared.names import Names
 from shared.ring import RingReader
@@ -86,41 +87,24 @@ class Monitor:
         if segment is None:
             return None
         try:
-            found = take_sample(self._instance, segment)
-        except Exception as error:
-            # Of a segment that has lost its bytes anything may be raised; of a whole one only this.
-            if not isinstance(error, MxrcError) and segment.current():
-                raise
-            self._forget()
+            return read_guarded(segment, lambda whole: take_sample(self._instance, whole))
+        except MxrcError as error:
+            self._segment = None
             self.problem = str(error)
             return None
-        if segment.current():
-            return found
-        self._forget()
-        self.problem = f"the segment of instance {self._instance} was removed, cut or replaced"
-        return None
 
     def close(self) -> None:
-        self._forget()
-
-    def _forget(self) -> None:
-        lib.mxrc_bus_guard(ffi.NULL)
         self._segment = None
 
     def _attached(self) -> Segment | None:
         if self._segment is not None and self._segment.current():
             return self._segment
-        self._forget()
+        self._segment = None
         try:
             self._segment = Segment.attach(self._instance)
         except MxrcError as error:
             self.problem = str(error)
-            return None
-        self._guard(self._segment)
         return self._segment
-
-    def _guard(self, segment: Segment) -> None:
-        lib.mxrc_bus_guard(segment.raw)
 
 
 def take_sample(instance: str, segment: Segment) -> Sample:

@@ -145,7 +145,7 @@ def cut_short(instance, segment):
     return real(instance, segment)
 
 if not guarded:
-    monitor.Monitor._guard = lambda self, segment: None
+    monitor.read_guarded = lambda segment, read: read(segment)
 looks = monitor.Monitor(instance)
 assert looks.sample() is not None
 monitor.take_sample = cut_short
